@@ -1,0 +1,5 @@
+//! The stack, on the real servers.
+
+mod databases;
+mod faults;
+mod lifetime;
