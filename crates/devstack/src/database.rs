@@ -61,8 +61,8 @@ pub async fn create_schema(admin_url: &str, schema: &str) -> anyhow::Result<()> 
     connection.close().await.context("closing the connection")
 }
 
-/// Makes a database unless it exists.
-pub(crate) async fn create_database(maintenance_url: &str, name: &str) -> anyhow::Result<()> {
+/// Makes a database unless it exists. The URL is the superuser's, for another database.
+pub async fn create_database(maintenance_url: &str, name: &str) -> anyhow::Result<()> {
     check_name(name)?;
     let mut connection = connect(maintenance_url).await?;
     let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")

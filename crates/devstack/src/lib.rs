@@ -17,7 +17,7 @@ mod shared;
 mod stack;
 mod temporary;
 
-pub use database::{TestDatabase, create_schema, fresh_database};
+pub use database::{TestDatabase, create_database, create_schema, fresh_database};
 pub use install::{install, install_program};
 pub use ports::{Ports, free_port, is_free};
 pub use shared::shared;

@@ -101,6 +101,11 @@ impl Devstack {
         self.database_url(role, database::DATABASE)
     }
 
+    /// Where Postgres listens, as `host:port`.
+    pub fn postgres_address(&self) -> String {
+        format!("127.0.0.1:{}", lock(&self.postgres).port)
+    }
+
     pub fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}", lock(&self.redis).port)
     }
@@ -110,7 +115,7 @@ impl Devstack {
     }
 
     pub(crate) fn database_url(&self, role: &str, database: &str) -> String {
-        format!("postgres://{role}@127.0.0.1:{}/{database}", lock(&self.postgres).port)
+        format!("postgres://{role}@{}/{database}", self.postgres_address())
     }
 
     pub(crate) fn maintenance_url(&self) -> String {

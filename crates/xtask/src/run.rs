@@ -1,0 +1,38 @@
+//! Running other programs, and saying so.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context, ensure};
+
+/// The folder of the workspace. Commands run there, wherever they were called.
+pub(crate) fn workspace() -> &'static Path {
+    let own_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own_folder
+        .ancestors()
+        .nth(2)
+        .expect("xtask is two folders below the workspace")
+}
+
+/// The `cargo` that runs us, so that a toolchain chosen on the command line is kept.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments);
+    command
+}
+
+/// Runs a command with its output on our terminal; an error when it fails.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let shown = shown(command);
+    println!("$ {shown}");
+    let status = command.status().with_context(|| format!("running `{shown}`"))?;
+    ensure!(status.success(), "`{shown}` ended with {status}");
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
