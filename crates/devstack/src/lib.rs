@@ -7,12 +7,15 @@
 mod binaries;
 mod database;
 mod install;
+pub mod keys;
 mod nats;
+pub mod platform;
 mod ports;
 mod postgres;
 mod process;
 mod ready;
 mod redis;
+mod server;
 mod shared;
 mod stack;
 mod temporary;

@@ -102,16 +102,12 @@ impl Process {
         Ok(())
     }
 
-    /// Stops the server the way it likes to be stopped, and returns when it is gone.
-    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+    /// Tells the supervisor to stop the server the way it likes to be stopped; dropping waits for it.
+    pub(crate) fn begin_to_stop(&mut self) {
         drop(self.supervisor.stdin.take());
-        self.supervisor
-            .wait()
-            .with_context(|| format!("waiting for {} to stop", self.name))?;
-        Ok(())
     }
 
-    fn wait_until_ready(&mut self, probe: &Probe, deadline: Duration) -> anyhow::Result<()> {
+    pub(crate) fn wait_until_ready(&mut self, probe: &Probe, deadline: Duration) -> anyhow::Result<()> {
         let started = Instant::now();
         while !probe.answers(self.pid) {
             if let Some(ending) = self.ended()? {
@@ -137,7 +133,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.supervisor.stdin.take());
+        self.begin_to_stop();
         // Nothing can be done about a failure here, and the supervisor ends by itself.
         let _ = self.supervisor.wait();
     }

@@ -4,23 +4,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 
-use crate::{
-    database, nats,
-    ports::{Ports, free_port, is_free},
-    postgres,
-    process::{Launch, Process},
-    redis,
-    temporary::TemporaryFolder,
-};
-
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// A free port can be taken by somebody else before our server has it.
-const ATTEMPTS: usize = 5;
+use crate::{database, nats, ports::Ports, postgres, redis, server::Server, temporary::TemporaryFolder};
 
 /// What must survive. Both survive the death of any process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,19 +22,15 @@ pub enum Keep {
 /// Private PostgreSQL, Redis and NATS servers on 127.0.0.1. Dropping it stops them.
 #[derive(Debug)]
 pub struct Devstack {
-    postgres: Mutex<Store>,
-    redis: Mutex<Store>,
-    nats: Mutex<Store>,
+    postgres: Mutex<Server>,
+    redis: Mutex<Server>,
+    nats: Mutex<Server>,
+    postgres_port: u16,
+    redis_port: u16,
+    nats_port: u16,
     folder: PathBuf,
     // After the servers: fields are dropped in order, and the folder goes last.
     _temporary: Option<TemporaryFolder>,
-}
-
-#[derive(Debug)]
-struct Store {
-    port: u16,
-    launch: Launch,
-    process: Option<Process>,
 }
 
 impl Devstack {
@@ -77,13 +61,16 @@ impl Devstack {
     fn start_blocking(folder: &Path, ports: Ports, keep: Keep) -> anyhow::Result<Devstack> {
         fs::create_dir_all(folder.join("log")).with_context(|| format!("making {}", folder.display()))?;
         let folder = folder.canonicalize()?;
-        let postgres = Store::start(ports.postgres, |port| postgres::launch(&folder, port, keep))?;
-        let redis = Store::start(ports.redis, |port| redis::launch(&folder, port, keep))?;
-        let nats = Store::start(ports.nats, |port| nats::launch(&folder, port))?;
+        let (postgres, postgres_port) = Server::start(ports.postgres, |port| postgres::launch(&folder, port, keep))?;
+        let (redis, redis_port) = Server::start(ports.redis, |port| redis::launch(&folder, port, keep))?;
+        let (nats, nats_port) = Server::start(ports.nats, |port| nats::launch(&folder, port))?;
         let stack = Devstack {
             postgres: Mutex::new(postgres),
             redis: Mutex::new(redis),
             nats: Mutex::new(nats),
+            postgres_port,
+            redis_port,
+            nats_port,
             folder,
             _temporary: None,
         };
@@ -103,15 +90,15 @@ impl Devstack {
 
     /// Where Postgres listens, as `host:port`.
     pub fn postgres_address(&self) -> String {
-        format!("127.0.0.1:{}", lock(&self.postgres).port)
+        format!("127.0.0.1:{}", self.postgres_port)
     }
 
     pub fn redis_url(&self) -> String {
-        format!("redis://127.0.0.1:{}", lock(&self.redis).port)
+        format!("redis://127.0.0.1:{}", self.redis_port)
     }
 
     pub fn nats_url(&self) -> String {
-        format!("nats://127.0.0.1:{}", lock(&self.nats).port)
+        format!("nats://127.0.0.1:{}", self.nats_port)
     }
 
     pub(crate) fn database_url(&self, role: &str, database: &str) -> String {
@@ -133,7 +120,7 @@ impl Devstack {
 impl Devstack {
     /// Process ids of Postgres, Redis and NATS, in this order; 0 for one that was killed.
     pub fn pids(&self) -> [u32; 3] {
-        [&self.postgres, &self.redis, &self.nats].map(|store| lock(store).process.as_ref().map_or(0, Process::pid))
+        [&self.postgres, &self.redis, &self.nats].map(|store| lock(store).pid().unwrap_or(0))
     }
 
     pub fn kill_postgres(&self) -> anyhow::Result<()> {
@@ -154,7 +141,7 @@ impl Devstack {
 
     /// Forgets everything that Redis holds, while it runs.
     pub fn flush_redis(&self) -> anyhow::Result<()> {
-        redis::flush(lock(&self.redis).port)
+        redis::flush(self.redis_port)
     }
 
     pub fn kill_nats(&self) -> anyhow::Result<()> {
@@ -168,7 +155,7 @@ impl Devstack {
     /// Kills NATS, removes all that JetStream has stored, and starts it again on the same port.
     pub fn wipe_jetstream(&self) -> anyhow::Result<()> {
         let mut nats = lock(&self.nats);
-        if nats.process.is_some() {
+        if nats.pid().is_some() {
             nats.kill()?;
         }
         fs::remove_dir_all(self.folder.join("nats/jetstream")).context("removing JetStream's folder")?;
@@ -183,70 +170,7 @@ impl Devstack {
     }
 }
 
-impl Store {
-    fn start(named: Option<u16>, launch: impl Fn(u16) -> anyhow::Result<Launch>) -> anyhow::Result<Store> {
-        if let Some(port) = named {
-            let launch = launch(port)?;
-            ensure!(is_free(port), "port {port} for {} is in use", launch.name);
-            let process = launch.start(READY_WITHIN)?;
-            return Ok(Store {
-                port,
-                launch,
-                process: Some(process),
-            });
-        }
-        let mut attempt = 1;
-        loop {
-            let port = free_port();
-            let launch = launch(port)?;
-            match launch.start(READY_WITHIN) {
-                Ok(process) => {
-                    return Ok(Store {
-                        port,
-                        launch,
-                        process: Some(process),
-                    });
-                }
-                Err(_) if attempt < ATTEMPTS && !is_free(port) => attempt += 1,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn kill(&mut self) -> anyhow::Result<()> {
-        self.process
-            .take()
-            .with_context(|| format!("{} does not run", self.launch.name))?
-            .kill()
-    }
-
-    /// The same server on the same port. Leftovers of a killed Postgres go within moments, so it is tried again.
-    fn start_again(&mut self) -> anyhow::Result<()> {
-        if self.process.is_some() {
-            bail!("{} runs already", self.launch.name);
-        }
-        let mut attempt = 1;
-        loop {
-            match self.launch.start(READY_WITHIN) {
-                Ok(process) => {
-                    self.process = Some(process);
-                    return Ok(());
-                }
-                Err(_) if attempt < ATTEMPTS => attempt += 1,
-                Err(error) => return Err(error),
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn ended(&mut self) -> Option<String> {
-        let ending = self.process.as_mut()?.ended().ok()??;
-        let log = crate::process::last_lines(&self.launch.log);
-        Some(format!("{} {ending}; its last lines:\n{log}", self.launch.name))
-    }
-}
-
 /// A panic elsewhere does not make a port or a process wrong.
-fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+fn lock(store: &Mutex<Server>) -> MutexGuard<'_, Server> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -67,20 +67,22 @@ type QueryFiles = BTreeMap<String, String>;
 
 /// Rewrites the `.sqlx` folders of the named packages, or of all.
 pub(crate) async fn update(packages: &[String]) -> anyhow::Result<()> {
-    let database = Database::start().await?;
-    for queries in chosen(packages)? {
+    let chosen = chosen(packages)?;
+    let database = Database::start(&chosen).await?;
+    for queries in chosen {
         let found = database.query_files(queries).await?;
         let changed = replace(&Path::new(queries.folder).join(".sqlx"), &found)?;
-        println!("{}: {} queries, {changed} files changed", queries.package, found.len());
+        println!("{}: {} in .sqlx, {changed} changed", queries.package, found.len());
     }
     database.stop().await
 }
 
 /// Fails when a `.sqlx` folder is not what [`update`] would write.
 pub(crate) async fn verify() -> anyhow::Result<()> {
-    let database = Database::start().await?;
+    let all: Vec<&Queries> = CRATES.iter().collect();
+    let database = Database::start(&all).await?;
     let mut stale = Vec::new();
-    for queries in &CRATES {
+    for queries in all {
         let found = database.query_files(queries).await?;
         if read(&Path::new(queries.folder).join(".sqlx"))? != found {
             stale.push(queries.package);
@@ -108,7 +110,7 @@ fn chosen(packages: &[String]) -> anyhow::Result<Vec<&'static Queries>> {
         .collect())
 }
 
-/// A database of its own, with every schema and migration of the working tree.
+/// A database of its own, with the schemas and migrations of the working tree.
 struct Database {
     server: String,
     name: String,
@@ -116,7 +118,7 @@ struct Database {
 }
 
 impl Database {
-    async fn start() -> anyhow::Result<Database> {
+    async fn start(crates: &[&Queries]) -> anyhow::Result<Database> {
         let name = format!("sqlx_{}", std::process::id());
         let database = match env::var(SERVER_VARIABLE) {
             Ok(server) => Database {
@@ -136,7 +138,7 @@ impl Database {
         };
         create_database(&database.url("postgres", "postgres"), &database.name).await?;
         let admin_url = database.url("postgres", &database.name);
-        for queries in &CRATES {
+        for queries in crates {
             create_schema(&admin_url, queries.schema).await?;
             database.migrate(queries).await?;
         }
