@@ -19,12 +19,14 @@ pub enum WireError {
     TooDeep,
     #[error("group does not end where it should")]
     BadGroup,
-    #[error("timestamp or duration is outside its documented range")]
+    #[error("timestamp or duration is outside its documented range, or the signs of a duration differ")]
     TimeOutOfRange,
     #[error("field mask path cannot be written in camel case")]
     BadFieldMask,
-    #[error("google.protobuf.Value has no kind or holds a number that JSON cannot")]
+    #[error("google.protobuf.Value holds a number that is not finite")]
     BadValue,
+    #[error("message has no field of this number")]
+    UnknownField,
 }
 
 /// One broken rule about one field.
