@@ -15,7 +15,10 @@ pub(crate) struct FieldPath {
 /// The field that a path of names in either spelling leads to. Lists, maps and messages with a JSON form of their own
 /// can only be its end.
 pub(crate) fn resolve(plans: &Plans, message: MessageId, path: &str) -> Option<FieldPath> {
-    let mut found = FieldPath { numbers: Vec::new(), name: String::with_capacity(path.len()) };
+    let mut found = FieldPath {
+        numbers: Vec::new(),
+        name: String::with_capacity(path.len()),
+    };
     let mut parent = Some(message);
     for name in path.split('.') {
         let plan = plans.message_plan(parent?);

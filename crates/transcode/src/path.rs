@@ -39,8 +39,15 @@ pub struct TemplateError {
 
 impl Template {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let error = |problem| TemplateError { template: text.to_owned(), problem };
-        let template = Self { segments: Vec::new(), variables: Vec::new(), verb: None };
+        let error = |problem| TemplateError {
+            template: text.to_owned(),
+            problem,
+        };
+        let template = Self {
+            segments: Vec::new(),
+            variables: Vec::new(),
+            verb: None,
+        };
         let template = Parser { rest: text, template }.parse().map_err(error)?;
         match template.segments.iter().position(|segment| *segment == Segment::Rest) {
             Some(place) if place + 1 < template.segments.len() => Err(error("`**` must be the last segment")),
@@ -81,7 +88,11 @@ impl Parser<'_> {
         if self.take(":") {
             self.template.verb = Some(self.literal()?);
         }
-        if self.rest.is_empty() { Ok(self.template) } else { Err("has something after its end") }
+        if self.rest.is_empty() {
+            Ok(self.template)
+        } else {
+            Err("has something after its end")
+        }
     }
 
     fn segments(&mut self, inside_variable: bool) -> Result<(), &'static str> {
@@ -114,7 +125,12 @@ impl Parser<'_> {
         if !field_path.split('.').all(is_identifier) {
             return Err("has a variable whose name is no field path");
         }
-        if self.template.variables.iter().any(|other| other.field_path == field_path) {
+        if self
+            .template
+            .variables
+            .iter()
+            .any(|other| other.field_path == field_path)
+        {
             return Err("has the same variable twice");
         }
         let start = self.template.segments.len();

@@ -55,12 +55,18 @@ mod tests {
 
     #[test]
     fn several_segments_keep_the_escaped_slash_in_its_own_case() {
-        assert_eq!(decode("a%2Fb/c%2fd%3Ae", Place::Segments).as_deref(), Some("a%2Fb/c%2fd:e"));
+        assert_eq!(
+            decode("a%2Fb/c%2fd%3Ae", Place::Segments).as_deref(),
+            Some("a%2Fb/c%2fd:e")
+        );
     }
 
     #[test]
     fn a_query_has_plus_as_space() {
-        assert_eq!(decode("rust+async%2Bawait", Place::Query).as_deref(), Some("rust async+await"));
+        assert_eq!(
+            decode("rust+async%2Bawait", Place::Query).as_deref(),
+            Some("rust async+await")
+        );
     }
 
     #[test]

@@ -26,7 +26,10 @@ pub(crate) fn read(
         match read_pair(plans, message, pair) {
             Ok((field, value)) => match parameters.iter_mut().find(|parameter| parameter.field == field) {
                 Some(parameter) => parameter.values.push(value),
-                None => parameters.push(Parameter { field, values: vec![value] }),
+                None => parameters.push(Parameter {
+                    field,
+                    values: vec![value],
+                }),
             },
             Err(violation) => violations.push(violation),
         }
@@ -34,7 +37,10 @@ pub(crate) fn read(
     for parameter in parameters {
         if let Some(owner) = taken(&parameter.field.numbers) {
             let description = format!("is taken from {owner}, not from the query");
-            violations.push(FieldViolation { field: parameter.field.name, description });
+            violations.push(FieldViolation {
+                field: parameter.field.name,
+                description,
+            });
             continue;
         }
         let values: Vec<&str> = parameter.values.iter().map(Cow::as_ref).collect();

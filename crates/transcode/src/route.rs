@@ -87,7 +87,9 @@ impl Routes {
         plans: &Plans,
         is_public: impl Fn(&MethodDescriptor) -> bool,
     ) -> Result<Self, Vec<RouteError>> {
-        let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+        let methods = pool
+            .services()
+            .flat_map(|service| service.methods().collect::<Vec<_>>());
         let (routes, mut errors) = rule::compile(pool, plans, methods.filter(is_public));
         let mut trie = trie::Trie::new();
         for (index, route) in routes.iter().enumerate() {
@@ -95,7 +97,11 @@ impl Routes {
                 errors.push(RouteError::conflict(&routes[other].rpc, route));
             }
         }
-        if errors.is_empty() { Ok(Self { routes, trie }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self { routes, trie })
+        } else {
+            Err(errors)
+        }
     }
 
     pub fn all(&self) -> &[Route] {
@@ -104,7 +110,9 @@ impl Routes {
 
     /// Finds the route of a raw path, without its query. HEAD falls back to GET.
     pub fn find<'p>(&self, method: &str, path: &'p str) -> Found<'_, 'p> {
-        let Some(mut segments) = split(path) else { return Found::Nothing };
+        let Some(mut segments) = split(path) else {
+            return Found::Nothing;
+        };
         // A verb that some route of this path has is a verb; else the colon is a part of the last segment.
         if let Some(last) = segments.last_mut()
             && let Some((segment, verb)) = last.rsplit_once(':')
@@ -132,16 +140,31 @@ impl Routes {
         if segments.last().is_some_and(|last| last.is_empty()) {
             return Err(segments);
         }
-        let mut lookup = trie::Lookup { method, verb, methods_seen: Vec::new() };
+        let mut lookup = trie::Lookup {
+            method,
+            verb,
+            methods_seen: Vec::new(),
+        };
         let mut found = self.trie.find(&segments, &mut lookup);
         if found.is_none() && method == "HEAD" {
-            let mut lookup = trie::Lookup { method: "GET", verb, methods_seen: Vec::new() };
+            let mut lookup = trie::Lookup {
+                method: "GET",
+                verb,
+                methods_seen: Vec::new(),
+            };
             found = self.trie.find(&segments, &mut lookup);
         }
         match found {
-            Some(index) => Ok(Found::Route(Match { route: &self.routes[index], index, path, segments })),
+            Some(index) => Ok(Found::Route(Match {
+                route: &self.routes[index],
+                index,
+                path,
+                segments,
+            })),
             None if lookup.methods_seen.is_empty() => Err(segments),
-            None => Ok(Found::OtherMethods { allow: allow(lookup.methods_seen) }),
+            None => Ok(Found::OtherMethods {
+                allow: allow(lookup.methods_seen),
+            }),
         }
     }
 }
@@ -168,7 +191,11 @@ impl Match<'_, '_> {
     pub fn read_path(&self, plans: &Plans, out: &mut Vec<u8>) -> Result<(), FieldViolation> {
         for (variable, field) in self.route.template.variables().iter().zip(&self.route.captured) {
             let spans_segments = self.route.template.spans_segments(variable);
-            let place = if spans_segments { Place::Segments } else { Place::Segment };
+            let place = if spans_segments {
+                Place::Segments
+            } else {
+                Place::Segment
+            };
             let value = percent::decode(self.captured_text(variable), place).ok_or_else(|| FieldViolation {
                 field: field.name.clone(),
                 description: "has a broken percent-escape or is not UTF-8".to_owned(),
@@ -180,11 +207,19 @@ impl Match<'_, '_> {
 
     fn captured_text(&self, variable: &Variable) -> &str {
         let is_rest = self.route.template.segments()[variable.segments.end - 1] == Segment::Rest;
-        let end = if is_rest { self.segments.len() } else { variable.segments.end };
+        let end = if is_rest {
+            self.segments.len()
+        } else {
+            variable.segments.end
+        };
         let length = |segments: &[&str]| segments.iter().map(|segment| segment.len() + 1).sum::<usize>();
         let start = 1 + length(&self.segments[..variable.segments.start]);
         let length = length(&self.segments[variable.segments.start..end]);
-        if length == 0 { "" } else { &self.path[start..start + length - 1] }
+        if length == 0 {
+            ""
+        } else {
+            &self.path[start..start + length - 1]
+        }
     }
 }
 
@@ -216,7 +251,12 @@ impl Route {
         options: WriteOptions,
         out: &mut Vec<u8>,
     ) -> Result<(), WireError> {
-        let ResponseBody::Field { number, json_key, json_default } = &self.response_body else {
+        let ResponseBody::Field {
+            number,
+            json_key,
+            json_default,
+        } = &self.response_body
+        else {
             return plans.write_json(self.output, wire, options, out);
         };
         let only_field = peek::only_field(wire, *number)?;

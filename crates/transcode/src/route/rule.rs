@@ -43,7 +43,9 @@ pub(super) fn compile(
     methods: impl Iterator<Item = MethodDescriptor>,
 ) -> (Vec<Route>, Vec<RouteError>) {
     let (mut routes, mut errors) = (Vec::new(), Vec::new());
-    let Some(http) = pool.get_extension_by_name("google.api.http") else { return (routes, errors) };
+    let Some(http) = pool.get_extension_by_name("google.api.http") else {
+        return (routes, errors);
+    };
     for rpc in methods {
         for rule in rules(&rpc, &http) {
             match route(plans, &rpc, &rule) {
@@ -61,9 +63,14 @@ fn rules(rpc: &MethodDescriptor, http: &ExtensionDescriptor) -> Vec<DynamicMessa
     if !options.has_extension(http) {
         return Vec::new();
     }
-    let Value::Message(rule) = options.get_extension(http).into_owned() else { return Vec::new() };
+    let Value::Message(rule) = options.get_extension(http).into_owned() else {
+        return Vec::new();
+    };
     let mut rules = vec![rule];
-    if let Some(Value::List(additional)) = rules[0].get_field_by_name("additional_bindings").map(|list| list.into_owned()) {
+    if let Some(Value::List(additional)) = rules[0]
+        .get_field_by_name("additional_bindings")
+        .map(|list| list.into_owned())
+    {
         rules.extend(additional.into_iter().filter_map(|value| value.as_message().cloned()));
     }
     rules
@@ -77,8 +84,10 @@ fn route(plans: &Plans, rpc: &MethodDescriptor, rule: &DynamicMessage) -> Result
     let output = message_id(plans, rpc.output().full_name());
     let mut captured = Vec::new();
     for variable in template.variables() {
-        let field = path_field(plans, rpc, input, &variable.field_path)
-            .ok_or_else(|| RouteError::PathField { rpc: name(), field: variable.field_path.clone() })?;
+        let field = path_field(plans, rpc, input, &variable.field_path).ok_or_else(|| RouteError::PathField {
+            rpc: name(),
+            field: variable.field_path.clone(),
+        })?;
         captured.push(field);
     }
     let body = body(rpc, &text(rule, "body"))?;
@@ -86,11 +95,22 @@ fn route(plans: &Plans, rpc: &MethodDescriptor, rule: &DynamicMessage) -> Result
         return Err(RouteError::BodyOfGet { rpc: name() });
     }
     let response_body = response_body(plans, rpc, output, &text(rule, "response_body"))?;
-    Ok(Route { rpc: rpc.clone(), http_method, template, body, response_body, input, output, captured })
+    Ok(Route {
+        rpc: rpc.clone(),
+        http_method,
+        template,
+        body,
+        response_body,
+        input,
+        output,
+        captured,
+    })
 }
 
 fn message_id(plans: &Plans, full_name: &str) -> MessageId {
-    plans.message(full_name).expect("the plans are compiled from the same descriptor pool")
+    plans
+        .message(full_name)
+        .expect("the plans are compiled from the same descriptor pool")
 }
 
 fn pattern(rule: &DynamicMessage) -> Option<(String, String)> {
@@ -106,7 +126,10 @@ fn pattern(rule: &DynamicMessage) -> Option<(String, String)> {
 }
 
 fn text(message: &DynamicMessage, field: &str) -> String {
-    message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    message
+        .get_field_by_name(field)
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// A single scalar, or a message that is one text in JSON.
@@ -115,14 +138,19 @@ fn path_field(plans: &Plans, rpc: &MethodDescriptor, input: MessageId, path: &st
     let names: Vec<&str> = path.split('.').collect();
     let (last, parents) = names.split_last()?;
     for parent in parents {
-        let Kind::Message(inner) = message.get_field_by_name(parent)?.kind() else { return None };
+        let Kind::Message(inner) = message.get_field_by_name(parent)?.kind() else {
+            return None;
+        };
         message = inner;
     }
     let field = message.get_field_by_name(last)?;
     let is_text = match field.kind() {
         Kind::Message(inner) => {
             let shape = plans.message_plan(plans.message(inner.full_name())?).shape;
-            matches!(shape, Shape::Timestamp | Shape::Duration | Shape::FieldMask | Shape::Wrapper)
+            matches!(
+                shape,
+                Shape::Timestamp | Shape::Duration | Shape::FieldMask | Shape::Wrapper
+            )
         }
         _ => true,
     };
@@ -137,8 +165,14 @@ fn body(rpc: &MethodDescriptor, name: &str) -> Result<Body, RouteError> {
         "" => Ok(Body::None),
         "*" => Ok(Body::Whole),
         name => match rpc.input().get_field_by_name(name) {
-            Some(field) => Ok(Body::Field { number: field.number(), name: field.json_name().to_owned() }),
-            None => Err(RouteError::BodyField { rpc: rpc.full_name().to_owned(), field: name.to_owned() }),
+            Some(field) => Ok(Body::Field {
+                number: field.number(),
+                name: field.json_name().to_owned(),
+            }),
+            None => Err(RouteError::BodyField {
+                rpc: rpc.full_name().to_owned(),
+                field: name.to_owned(),
+            }),
         },
     }
 }
@@ -153,10 +187,15 @@ fn response_body(
         return Ok(ResponseBody::Whole);
     }
     let Some(field) = rpc.output().get_field_by_name(name) else {
-        return Err(RouteError::ResponseField { rpc: rpc.full_name().to_owned(), field: name.to_owned() });
+        return Err(RouteError::ResponseField {
+            rpc: rpc.full_name().to_owned(),
+            field: name.to_owned(),
+        });
     };
     let plan = plans.message_plan(output);
-    let plan = &plan.fields[plan.index_of(field.number()).expect("every field of the descriptor has a plan")];
+    let plan = &plan.fields[plan
+        .index_of(field.number())
+        .expect("every field of the descriptor has a plan")];
     let absent = match plan.cardinality {
         Cardinality::Explicit if matches!(field.kind(), Kind::Message(_)) => b"{}".to_vec(),
         Cardinality::Explicit => b"null".to_vec(),
@@ -164,5 +203,9 @@ fn response_body(
             plan.json_default[plan.json_key.len()..].to_vec()
         }
     };
-    Ok(ResponseBody::Field { number: field.number(), json_key: plan.json_key.clone(), json_default: absent })
+    Ok(ResponseBody::Field {
+        number: field.number(),
+        json_key: plan.json_key.clone(),
+        json_default: absent,
+    })
 }

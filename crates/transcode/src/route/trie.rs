@@ -35,7 +35,9 @@ pub(super) struct Lookup<'t, 'p> {
 
 impl Trie {
     pub(super) fn new() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self {
+            nodes: vec![Node::default()],
+        }
     }
 
     /// Adds a route. When its place is taken, answers the route that has it.
@@ -45,10 +47,17 @@ impl Trie {
             place = self.child(place, segment);
         }
         let ends = &mut self.nodes[place].ends;
-        match ends.iter().find(|end| end.method == method && end.verb.as_deref() == template.verb()) {
+        match ends
+            .iter()
+            .find(|end| end.method == method && end.verb.as_deref() == template.verb())
+        {
             Some(end) => Err(end.route),
             None => {
-                ends.push(End { verb: template.verb().map(str::to_owned), method: method.to_owned(), route });
+                ends.push(End {
+                    verb: template.verb().map(str::to_owned),
+                    method: method.to_owned(),
+                    route,
+                });
                 Ok(())
             }
         }
@@ -96,7 +105,10 @@ impl Trie {
 impl Node {
     fn literal(&self, segment: &str) -> Option<usize> {
         if segment.contains('%') {
-            return self.literals.get(percent::decode(segment, Place::Segment)?.as_ref()).copied();
+            return self
+                .literals
+                .get(percent::decode(segment, Place::Segment)?.as_ref())
+                .copied();
         }
         self.literals.get(segment).copied()
     }
