@@ -1,0 +1,152 @@
+//! A durable pull consumer that outlives its server: whatever goes wrong, it is made again and asked again.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::{Context, anyhow, ensure};
+use async_nats::{
+    Client,
+    jetstream::{
+        self, Message,
+        consumer::{
+            AckPolicy, PullConsumer,
+            pull::{Batch, Config},
+        },
+    },
+};
+use futures::StreamExt;
+
+use crate::{
+    nats,
+    streams::{self, Stream},
+};
+
+/// How long a message may be out before JetStream gives it to somebody else.
+pub(crate) const ACK_WAIT: Duration = Duration::from_secs(30);
+/// How long the server keeps a request for messages. Short: a server that comes back has forgotten the request.
+const WAIT: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
+const MAX_ACK_PENDING: i64 = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Puller {
+    client: Client,
+    context: jetstream::Context,
+    stream: Stream,
+    durable: String,
+    filter_subject: String,
+    consumer: Option<PullConsumer>,
+    failing: bool,
+}
+
+impl Puller {
+    pub(crate) fn new(client: Client, stream: Stream, durable: String, filter_subject: String) -> Puller {
+        Puller {
+            context: nats::jetstream(client.clone()),
+            client,
+            stream,
+            durable,
+            filter_subject,
+            consumer: None,
+            failing: false,
+        }
+    }
+
+    /// Waits a while for messages and answers at most `max`: none when there are none or NATS is away. A message in the
+    /// answer is ours for [`ACK_WAIT`].
+    pub(crate) async fn pull(&mut self, max: usize) -> Vec<Message> {
+        match self.try_pull(max).await {
+            Ok(messages) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(consumer = self.durable, "consuming again");
+                }
+                messages
+            }
+            Err(error) => {
+                self.consumer = None;
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(
+                        consumer = self.durable,
+                        error = format!("{error:#}"),
+                        "cannot consume, trying again"
+                    );
+                }
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                Vec::new()
+            }
+        }
+    }
+
+    /// The first message is waited for; what lies behind it is taken along.
+    async fn try_pull(&mut self, max: usize) -> anyhow::Result<Vec<Message>> {
+        // A request made while disconnected would go out later, when nobody waits for its answer any more.
+        ensure!(nats::is_connected(&self.client), "not connected to nats");
+        let consumer = self.consumer().await?;
+        let first = consumer.batch().max_messages(1).expires(WAIT).messages().await;
+        let mut messages = collect(first.context("asking for a message")?, WAIT + GRACE).await?;
+        if !messages.is_empty() && max > 1 {
+            let rest = consumer.fetch().max_messages(max - 1).messages().await;
+            messages.extend(collect(rest.context("asking for more messages")?, GRACE).await?);
+        }
+        Ok(messages)
+    }
+
+    async fn consumer(&mut self) -> anyhow::Result<&PullConsumer> {
+        if self.consumer.is_none() {
+            streams::ensure(&self.context, self.stream).await?;
+            let consumer = self
+                .context
+                .create_consumer_on_stream(self.config(), self.stream.name())
+                .await
+                .with_context(|| format!("ensuring the consumer {}", self.durable))?;
+            self.consumer = Some(consumer);
+        }
+        self.consumer.as_ref().context("the consumer was just made")
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            durable_name: Some(self.durable.clone()),
+            filter_subject: self.filter_subject.clone(),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: MAX_ACK_PENDING,
+            // How often is enough is ours to say: a message that the server gives up is in no dead-letter table.
+            max_deliver: -1,
+            ..Config::default()
+        }
+    }
+}
+
+/// What has arrived counts even when the rest fails: it is ours to handle.
+async fn collect(mut batch: Batch, within: Duration) -> anyhow::Result<Vec<Message>> {
+    let mut messages = Vec::new();
+    let all = async {
+        while let Some(message) = batch.next().await {
+            messages.push(message.map_err(|error| anyhow!("receiving a message: {error}"))?);
+        }
+        Ok(())
+    };
+    let outcome: anyhow::Result<()> = tokio::time::timeout(within, all).await.unwrap_or(Ok(()));
+    if messages.is_empty() {
+        outcome?;
+    }
+    Ok(messages)
+}
+
+/// Runs `work` while telling JetStream now and then that the messages are still being worked on.
+pub(crate) async fn keeping<T>(messages: &[Message], work: impl Future<Output = T>) -> T {
+    let keep = async {
+        loop {
+            tokio::time::sleep(ACK_WAIT / 3).await;
+            for message in messages {
+                // One that has been acknowledged stays so. One that cannot be kept comes again.
+                let _ = message.ack_with(jetstream::AckKind::Progress).await;
+            }
+        }
+    };
+    tokio::select! {
+        output = work => output,
+        () = keep => unreachable!("keeping never ends by itself"),
+    }
+}
