@@ -28,6 +28,7 @@ pub(crate) fn we_are_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
+#[expect(clippy::disallowed_methods, reason = "PATH is what says where programs are")]
 fn search_path() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = env::var_os("PATH")
         .map(|path| env::split_paths(&path).collect())

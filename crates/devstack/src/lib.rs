@@ -8,6 +8,7 @@ mod binaries;
 mod database;
 mod install;
 pub mod keys;
+pub mod leftovers;
 mod nats;
 pub mod platform;
 mod ports;

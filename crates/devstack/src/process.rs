@@ -107,6 +107,7 @@ impl Process {
         drop(self.supervisor.stdin.take());
     }
 
+    #[expect(clippy::disallowed_methods, reason = "callers are on a thread that may block")]
     pub(crate) fn wait_until_ready(&mut self, probe: &Probe, deadline: Duration) -> anyhow::Result<()> {
         let started = Instant::now();
         while !probe.answers(self.pid) {

@@ -103,6 +103,7 @@ impl Server {
         drop(self.process.take());
     }
 
+    #[expect(clippy::disallowed_methods, reason = "callers are on a thread that may block")]
     /// The same server on the same port; returns when it answers.
     pub(crate) fn start_again(&mut self) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.launch.name);

@@ -1,6 +1,10 @@
 //! Running other programs, and saying so.
 
-use std::{path::Path, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, ensure};
 
@@ -18,6 +22,16 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.args(arguments);
     command
+}
+
+/// Where cargo puts what it builds, as told by where it has put us: `<target>/<profile>/xtask`.
+pub(crate) fn target_folder() -> anyhow::Result<PathBuf> {
+    let own_path = env::current_exe().context("finding our own binary")?;
+    Ok(own_path
+        .ancestors()
+        .nth(2)
+        .context("our own binary is in no target folder")?
+        .to_owned())
 }
 
 /// Runs a command with its output on our terminal; an error when it fails.

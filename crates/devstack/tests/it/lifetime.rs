@@ -91,6 +91,10 @@ fn servers_die_with_a_process_that_ends_by_itself() {
 
 /// Not a test of its own: what the two above start as a process. It waits until its input ends.
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the variable is how a test talks to its other process"
+)]
 async fn a_process_that_owns_a_stack() {
     if env::var_os(ROLE).is_none() {
         return;
@@ -127,6 +131,7 @@ fn runs(pid: u32) -> bool {
     status.success()
 }
 
+#[expect(clippy::disallowed_methods, reason = "there is no runtime here to block")]
 fn wait_until(condition: impl Fn() -> bool) {
     let started = Instant::now();
     while !condition() {

@@ -1,0 +1,19 @@
+# What people type. The work is in crates/xtask.
+
+.PHONY: help up down test check
+.DEFAULT_GOAL := help
+
+help: ## these lines
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+
+up: ## install what is missing, build, run everything until Ctrl-C
+	@cargo run --quiet --release --package xtask -- up
+
+down: ## end a running `make up`, and what an interrupted one has left
+	@cargo run --quiet --release --package xtask -- down
+
+test: ## every test, on real servers
+	@cargo xtask test
+
+check: ## format, lints, docs, dependencies, contract, committed files
+	@cargo xtask check

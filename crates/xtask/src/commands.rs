@@ -1,0 +1,26 @@
+//! Which command is which.
+
+use std::env;
+
+use anyhow::bail;
+
+use crate::{check, down, openapi, run, sqlx_data, test, up};
+
+const NAMES: &str = "commands: up, down, test, check, sqlx, openapi";
+
+/// Runs the command that the arguments name, in the folder of the workspace.
+pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
+    env::set_current_dir(run::workspace())?;
+    let Some((command, rest)) = arguments.split_first() else {
+        bail!("which command? {NAMES}")
+    };
+    match command.as_str() {
+        "up" => up::up().await,
+        "down" => down::down(),
+        "test" => test::test(rest),
+        "check" => check::check().await,
+        "sqlx" => sqlx_data::update(rest).await,
+        "openapi" => openapi::update(),
+        unknown => bail!("no command {unknown:?}; {NAMES}"),
+    }
+}
