@@ -57,6 +57,8 @@ pub struct JsonError {
 
 impl From<FieldViolation> for JsonError {
     fn from(violation: FieldViolation) -> Self {
-        Self { violations: vec![violation] }
+        Self {
+            violations: vec![violation],
+        }
     }
 }

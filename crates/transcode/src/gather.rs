@@ -13,10 +13,7 @@ pub(crate) struct Occurrence<'w> {
 
 /// All known fields of a message that came in `parts`, by ascending number and else as they came. Of each oneof only
 /// the member that came last is left, as if the parts had been merged one field after the other.
-pub(crate) fn gather<'w>(
-    plan: &MessagePlan,
-    parts: &[&'w [u8]],
-) -> Result<Vec<Occurrence<'w>>, WireError> {
+pub(crate) fn gather<'w>(plan: &MessagePlan, parts: &[&'w [u8]]) -> Result<Vec<Occurrence<'w>>, WireError> {
     let mut found = Vec::new();
     let mut oneofs = Oneofs::new(plan);
     for part in parts {
@@ -44,7 +41,10 @@ struct Oneofs {
 impl Oneofs {
     fn new(plan: &MessagePlan) -> Self {
         let fields = if plan.oneofs.is_empty() { 0 } else { plan.fields.len() };
-        Self { members: vec![None; plan.oneofs.len()], live_from: vec![0; fields] }
+        Self {
+            members: vec![None; plan.oneofs.len()],
+            live_from: vec![0; fields],
+        }
     }
 
     fn note(&mut self, plan: &MessagePlan, index: usize, position: usize) {

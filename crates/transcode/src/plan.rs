@@ -144,7 +144,10 @@ impl MessagePlan {
 
     /// The place of a field by its JSON name or its proto name.
     pub(crate) fn index_of_name(&self, name: &str) -> Option<usize> {
-        let found = self.names.binary_search_by(|(candidate, _)| candidate.as_str().cmp(name)).ok()?;
+        let found = self
+            .names
+            .binary_search_by(|(candidate, _)| candidate.as_str().cmp(name))
+            .ok()?;
         Some(self.names[found].1)
     }
 }
@@ -152,11 +155,17 @@ impl MessagePlan {
 impl EnumPlan {
     #[inline]
     pub(crate) fn quoted_name(&self, number: i32) -> Option<&str> {
-        let guess = self.quoted_names.get(number as usize).filter(|(candidate, _)| *candidate == number);
+        let guess = self
+            .quoted_names
+            .get(number as usize)
+            .filter(|(candidate, _)| *candidate == number);
         let (_, name) = match guess {
             Some(found) => found,
             None => {
-                let found = self.quoted_names.binary_search_by_key(&number, |(candidate, _)| *candidate).ok()?;
+                let found = self
+                    .quoted_names
+                    .binary_search_by_key(&number, |(candidate, _)| *candidate)
+                    .ok()?;
                 &self.quoted_names[found]
             }
         };
@@ -164,7 +173,10 @@ impl EnumPlan {
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<i32> {
-        let found = self.numbers.binary_search_by(|(candidate, _)| candidate.as_str().cmp(name)).ok()?;
+        let found = self
+            .numbers
+            .binary_search_by(|(candidate, _)| candidate.as_str().cmp(name))
+            .ok()?;
         Some(self.numbers[found].1)
     }
 

@@ -31,9 +31,15 @@ impl Plans {
         let plan = self.message_plan(message);
         let Some(index) = plan.index_of(field_number) else {
             let description = format!("message has no field {field_number}");
-            return Err(FieldViolation { field: String::new(), description }.into());
+            return Err(FieldViolation {
+                field: String::new(),
+                description,
+            }
+            .into());
         };
-        self.read(json, out, |reader| reader.field_or_null(&plan.fields[index]).map(|_| ()))
+        self.read(json, out, |reader| {
+            reader.field_or_null(&plan.fields[index]).map(|_| ())
+        })
     }
 
     fn read<'p, 'j>(
@@ -43,7 +49,12 @@ impl Plans {
         content: impl FnOnce(&mut Reader<'p, 'j, '_>) -> Result<(), Failure>,
     ) -> Result<(), JsonError> {
         let start = out.len();
-        let mut reader = Reader { plans: self, lexer: Lexer::new(json), out, wire_depth: 0 };
+        let mut reader = Reader {
+            plans: self,
+            lexer: Lexer::new(json),
+            out,
+            wire_depth: 0,
+        };
         let read = content(&mut reader).and_then(|()| reader.lexer.end());
         read.map_err(|failure| {
             out.truncate(start);
@@ -143,7 +154,11 @@ impl<'p> Reader<'p, '_, '_> {
         }
         let mut count = 0;
         while self.lexer.next_element(count == 0)? {
-            let read = if packed { self.scalar(field.kind) } else { self.single(field.number, field.kind) };
+            let read = if packed {
+                self.scalar(field.kind)
+            } else {
+                self.single(field.number, field.kind)
+            };
             read.map_err(|failure| failure.at_index(count))?;
             count += 1;
         }
@@ -156,11 +171,7 @@ impl<'p> Reader<'p, '_, '_> {
     }
 
     /// A field with a tag and the length of what `content` appends.
-    fn nested(
-        &mut self,
-        number: u32,
-        content: impl FnOnce(&mut Self) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    fn nested(&mut self, number: u32, content: impl FnOnce(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
         push_tag(self.out, number, WireType::Bytes);
         let start = open_length(self.out);
         self.deeper(content)?;
@@ -202,7 +213,12 @@ struct Members<'p> {
 
 impl<'p> Members<'p> {
     fn new(plan: &'p MessagePlan) -> Self {
-        Self { plan, first_64: 0, others: Vec::new(), oneof_members: Vec::new() }
+        Self {
+            plan,
+            first_64: 0,
+            others: Vec::new(),
+            oneof_members: Vec::new(),
+        }
     }
 
     fn enter(&mut self, index: usize) -> Result<(), Failure> {
@@ -218,16 +234,28 @@ impl<'p> Members<'p> {
                 is_new
             }
         };
-        if is_new { Ok(()) } else { Err(Failure::rule("is given twice")) }
+        if is_new {
+            Ok(())
+        } else {
+            Err(Failure::rule("is given twice"))
+        }
     }
 
     fn enter_oneof(&mut self, index: usize) -> Result<(), Failure> {
         let fields = &self.plan.fields;
-        let Some(oneof) = fields[index].oneof else { return Ok(()) };
-        if let Some(&other) = self.oneof_members.iter().find(|&&member| fields[member].oneof == Some(oneof)) {
+        let Some(oneof) = fields[index].oneof else {
+            return Ok(());
+        };
+        if let Some(&other) = self
+            .oneof_members
+            .iter()
+            .find(|&&member| fields[member].oneof == Some(oneof))
+        {
             let name = &self.plan.oneofs[oneof];
             let other = &fields[other].json_name;
-            return Err(Failure::rule(format!("only one field of `{name}` may be set, and `{other}` is already")));
+            return Err(Failure::rule(format!(
+                "only one field of `{name}` may be set, and `{other}` is already"
+            )));
         }
         self.oneof_members.push(index);
         Ok(())

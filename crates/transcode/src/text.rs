@@ -18,10 +18,16 @@ impl Plans {
         out: &mut Vec<u8>,
     ) -> Result<(), FieldViolation> {
         let start = out.len();
-        let mut path = Path { plans: self, json_path: String::new() };
+        let mut path = Path {
+            plans: self,
+            json_path: String::new(),
+        };
         path.push(message, field_path, values, out).map_err(|description| {
             out.truncate(start);
-            FieldViolation { field: path.json_path, description: description.into_owned() }
+            FieldViolation {
+                field: path.json_path,
+                description: description.into_owned(),
+            }
         })
     }
 }

@@ -58,7 +58,9 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<(i64, i32)> {
     text.expect(b'-')?;
     let month = text.digits(2).filter(|month| (1..=12).contains(month))?;
     text.expect(b'-')?;
-    let day = text.digits(2).filter(|day| (1..=days_in_month(year, month)).contains(day))?;
+    let day = text
+        .digits(2)
+        .filter(|day| (1..=days_in_month(year, month)).contains(day))?;
     text.expect(b'T')?;
     let hour = text.digits(2).filter(|&hour| hour < 24)?;
     text.expect(b':')?;
@@ -84,7 +86,9 @@ pub(crate) fn parse_duration(text: &str) -> Option<(i64, i32)> {
         None => (1, number),
     };
     let digits = number.bytes().take_while(u8::is_ascii_digit).count();
-    let mut fraction = Scanner { rest: number.as_bytes().get(digits..)? };
+    let mut fraction = Scanner {
+        rest: number.as_bytes().get(digits..)?,
+    };
     let seconds: i64 = number[..digits].parse().ok()?;
     let nanos = fraction.fraction()?;
     let valid = fraction.rest.is_empty() && seconds <= MAX_DURATION_SECONDS;
@@ -181,7 +185,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }

@@ -84,7 +84,11 @@ impl<'w> Cursor<'w> {
                 return Ok(value);
             }
         }
-        Err(if self.rest.len() < 10 { WireError::Truncated } else { WireError::BadVarint })
+        Err(if self.rest.len() < 10 {
+            WireError::Truncated
+        } else {
+            WireError::BadVarint
+        })
     }
 
     #[inline]

@@ -56,10 +56,20 @@ impl Plans {
         content: impl Fn(&mut Writer<'_, '_>) -> Result<(), Stop>,
     ) -> Result<(), WireError> {
         let start = out.len();
-        let mut written = content(&mut Writer { plans: self, options, out, in_order: true });
+        let mut written = content(&mut Writer {
+            plans: self,
+            options,
+            out,
+            in_order: true,
+        });
         if let Err(Stop::OutOfOrder) = written {
             out.truncate(start);
-            written = content(&mut Writer { plans: self, options, out, in_order: false });
+            written = content(&mut Writer {
+                plans: self,
+                options,
+                out,
+                in_order: false,
+            });
         }
         written.map_err(|stop| {
             out.truncate(start);

@@ -9,8 +9,14 @@ use crate::write::escape::push_text;
 
 pub(super) fn compile(pool: &DescriptorPool) -> Plans {
     let compiler = Compiler {
-        messages: numbered(pool.all_messages().map(|message| message.full_name().to_owned()), MessageId),
-        enums: numbered(pool.all_enums().map(|descriptor| descriptor.full_name().to_owned()), EnumId),
+        messages: numbered(
+            pool.all_messages().map(|message| message.full_name().to_owned()),
+            MessageId,
+        ),
+        enums: numbered(
+            pool.all_enums().map(|descriptor| descriptor.full_name().to_owned()),
+            EnumId,
+        ),
     };
     Plans {
         messages: pool.all_messages().map(|message| compiler.message(&message)).collect(),
@@ -45,7 +51,12 @@ impl Compiler {
         for (index, field) in fields.iter().enumerate() {
             names.insert(field.json_name.clone(), index);
         }
-        MessagePlan { shape: shape(message.full_name()), fields, oneofs, names: names.into_iter().collect() }
+        MessagePlan {
+            shape: shape(message.full_name()),
+            fields,
+            oneofs,
+            names: names.into_iter().collect(),
+        }
     }
 
     fn field(&self, field: &FieldDescriptor, oneofs: &[String]) -> FieldPlan {
@@ -62,7 +73,15 @@ impl Compiler {
             .containing_oneof()
             .and_then(|oneof| oneofs.iter().position(|name| name == oneof.name()));
         let json_name = field.json_name().to_owned();
-        FieldPlan { number: field.number(), kind, cardinality, oneof, json_name, json_key, json_default }
+        FieldPlan {
+            number: field.number(),
+            kind,
+            cardinality,
+            oneof,
+            json_name,
+            json_key,
+            json_default,
+        }
     }
 
     fn kind(&self, field: &FieldDescriptor) -> Kind {
@@ -94,7 +113,9 @@ fn cardinality(field: &FieldDescriptor) -> Cardinality {
     if field.is_map() {
         Cardinality::Map
     } else if field.is_list() {
-        Cardinality::List { packed: field.is_packed() }
+        Cardinality::List {
+            packed: field.is_packed(),
+        }
     } else if field.supports_presence() {
         Cardinality::Explicit
     } else {
@@ -164,6 +185,8 @@ fn enum_plan(descriptor: &EnumDescriptor) -> EnumPlan {
 
 /// The name of a declared number; of several, the one that prost-reflect prints.
 fn quoted_name(descriptor: &EnumDescriptor, number: i32) -> String {
-    let value = descriptor.get_value(number).expect("the number was taken from this enum");
+    let value = descriptor
+        .get_value(number)
+        .expect("the number was taken from this enum");
     format!("\"{}\"", value.name())
 }

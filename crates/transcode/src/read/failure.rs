@@ -7,18 +7,27 @@ use crate::{FieldViolation, JsonError};
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Not JSON, or JSON nested too deep, at this byte.
-    Syntax { offset: usize, description: Cow<'static, str> },
+    Syntax {
+        offset: usize,
+        description: Cow<'static, str>,
+    },
     /// Boxed to keep results small.
     Rule(Box<FieldViolation>),
 }
 
 impl Failure {
     pub(super) fn syntax(offset: usize, description: impl Into<Cow<'static, str>>) -> Self {
-        Self::Syntax { offset, description: description.into() }
+        Self::Syntax {
+            offset,
+            description: description.into(),
+        }
     }
 
     pub(super) fn rule(description: impl Into<String>) -> Self {
-        Self::Rule(Box::new(FieldViolation { field: String::new(), description: description.into() }))
+        Self::Rule(Box::new(FieldViolation {
+            field: String::new(),
+            description: description.into(),
+        }))
     }
 
     /// The path is put together while the reader returns, so that reading itself does not keep one.
@@ -40,7 +49,11 @@ impl Failure {
             Self::Syntax { offset, description } => {
                 let (line, column) = line_and_column(json, offset);
                 let description = format!("line {line} column {column}: {description}");
-                FieldViolation { field: String::new(), description }.into()
+                FieldViolation {
+                    field: String::new(),
+                    description,
+                }
+                .into()
             }
         }
     }
@@ -49,7 +62,11 @@ impl Failure {
         match self {
             Self::Syntax { .. } => self,
             Self::Rule(mut violation) => {
-                let joint = if violation.field.is_empty() || violation.field.starts_with('[') { "" } else { joint };
+                let joint = if violation.field.is_empty() || violation.field.starts_with('[') {
+                    ""
+                } else {
+                    joint
+                };
                 violation.field = format!("{segment}{joint}{}", violation.field);
                 Self::Rule(violation)
             }
@@ -70,6 +87,9 @@ pub(super) fn shortened(name: &str) -> Cow<'_, str> {
 fn line_and_column(json: &[u8], offset: usize) -> (usize, usize) {
     let before = &json[..offset.min(json.len())];
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |position| position + 1);
+    let line_start = before
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |position| position + 1);
     (line, before.len() - line_start + 1)
 }

@@ -37,7 +37,11 @@ impl Start {
 
 impl<'j> Lexer<'j> {
     pub(super) fn new(input: &'j [u8]) -> Self {
-        Self { input, position: 0, depth: 0 }
+        Self {
+            input,
+            position: 0,
+            depth: 0,
+        }
     }
 
     /// What the next value is, without reading it.
@@ -209,7 +213,7 @@ impl<'j> Lexer<'j> {
                 self.depth -= 1;
                 Ok(false)
             }
-            Some(_) if is_first => Ok(true),
+            _ if is_first => Ok(true),
             Some(b',') => {
                 self.position += 1;
                 Ok(true)
@@ -278,7 +282,10 @@ impl<'j> Lexer<'j> {
     fn four_hex_digits(&mut self) -> Result<u32, Failure> {
         let mut value = 0;
         for _ in 0..4 {
-            let digit = self.input.get(self.position).and_then(|&byte| char::from(byte).to_digit(16));
+            let digit = self
+                .input
+                .get(self.position)
+                .and_then(|&byte| char::from(byte).to_digit(16));
             let Some(digit) = digit else {
                 return Err(Failure::syntax(self.position, "expected four hexadecimal digits"));
             };

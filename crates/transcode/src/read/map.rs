@@ -13,7 +13,10 @@ const FEW_KEYS: usize = 8;
 
 impl<'p> Reader<'p, '_, '_> {
     pub(super) fn map(&mut self, field: &'p FieldPlan) -> Result<(), Failure> {
-        let id = field.kind.message().expect("the kind of a map field is its entry message");
+        let id = field
+            .kind
+            .message()
+            .expect("the kind of a map field is its entry message");
         let entry = self.plans.message_plan(id);
         let (key_kind, value_kind) = (entry.fields[0].kind, entry.fields[1].kind);
         self.lexer.open_object()?;

@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use super::Reader;
 use super::failure::Failure;
 use super::lexer::{Start, number_length};
-use super::Reader;
 use crate::plan::{EnumPlan, Kind};
 use crate::wire::{close_length, open_length, push_bytes, push_varint};
 
@@ -101,7 +101,10 @@ pub(crate) fn push_text(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(),
 
 /// An enum's number from its name, or from the number as text.
 pub(crate) fn push_enum_text(plan: &EnumPlan, text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
-    let number = plan.number(text).or_else(|| text.parse().ok()).ok_or_else(|| expected_name(plan))?;
+    let number = plan
+        .number(text)
+        .or_else(|| text.parse().ok())
+        .ok_or_else(|| expected_name(plan))?;
     push_varint(out, i64::from(number) as u64);
     Ok(())
 }
@@ -137,7 +140,9 @@ pub(super) fn integer(number: &str) -> Result<i128, NotInteger> {
         return Err(NotInteger::OutOfRange);
     }
     let sign = if whole.starts_with('-') { "-" } else { "" };
-    format!("{sign}{significant}{}", "0".repeat(zeros)).parse().map_err(|_| NotInteger::OutOfRange)
+    format!("{sign}{significant}{}", "0".repeat(zeros))
+        .parse()
+        .map_err(|_| NotInteger::OutOfRange)
 }
 
 pub(super) enum NotInteger {
@@ -169,7 +174,11 @@ fn push_float_text(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), Expe
         "Infinity" => f64::INFINITY,
         "-Infinity" => f64::NEG_INFINITY,
         _ if number_length(text.as_bytes()) == Some(text.len()) => return push_float(kind, text, out),
-        _ => return Err(Cow::Borrowed("expected a number, \"NaN\", \"Infinity\" or \"-Infinity\"")),
+        _ => {
+            return Err(Cow::Borrowed(
+                "expected a number, \"NaN\", \"Infinity\" or \"-Infinity\"",
+            ));
+        }
     };
     match kind {
         Kind::Float => out.extend_from_slice(&(special as f32).to_le_bytes()),
@@ -183,17 +192,31 @@ fn push_float(kind: Kind, number: &str, out: &mut Vec<u8>) -> Result<(), Expecta
     if kind == Kind::Float {
         let value: f32 = number.parse().unwrap_or(f32::INFINITY);
         out.extend_from_slice(&value.to_le_bytes());
-        return if value.is_finite() { Ok(()) } else { Err("expected a number in the range of a float".into()) };
+        return if value.is_finite() {
+            Ok(())
+        } else {
+            Err("expected a number in the range of a float".into())
+        };
     }
     let value: f64 = number.parse().unwrap_or(f64::INFINITY);
     out.extend_from_slice(&value.to_le_bytes());
-    if value.is_finite() { Ok(()) } else { Err("expected a number in the range of a double".into()) }
+    if value.is_finite() {
+        Ok(())
+    } else {
+        Err("expected a number in the range of a double".into())
+    }
 }
 
 fn push_base64(text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
-    let engine = if text.contains(['-', '_']) { &BASE64_URL } else { &BASE64 };
+    let engine = if text.contains(['-', '_']) {
+        &BASE64_URL
+    } else {
+        &BASE64
+    };
     let start = open_length(out);
-    engine.decode_vec(text, out).map_err(|_| Cow::Borrowed("expected base64"))?;
+    engine
+        .decode_vec(text, out)
+        .map_err(|_| Cow::Borrowed("expected base64"))?;
     close_length(out, start);
     Ok(())
 }

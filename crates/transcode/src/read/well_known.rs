@@ -43,7 +43,9 @@ impl<'p, 'j> Reader<'p, 'j, '_> {
             Start::Object => 5,
             Start::List => 6,
         };
-        let index = plan.index_of(number).ok_or_else(|| Failure::rule("google.protobuf.Value lacks a field"))?;
+        let index = plan
+            .index_of(number)
+            .ok_or_else(|| Failure::rule("google.protobuf.Value lacks a field"))?;
         self.single(number, plan.fields[index].kind)
     }
 
@@ -84,7 +86,11 @@ impl<'p, 'j> Reader<'p, 'j, '_> {
                 _ => return Err(Failure::rule("unknown field").in_field(&super::failure::shortened(&name))),
             }
         }
-        if has_value { Ok(()) } else { Err(Failure::rule("is missing").in_field("value")) }
+        if has_value {
+            Ok(())
+        } else {
+            Err(Failure::rule("is missing").in_field("value"))
+        }
     }
 
     fn empty_any(&mut self) -> Result<(), Failure> {

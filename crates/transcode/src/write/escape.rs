@@ -11,7 +11,9 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     loop {
         let (plain, special) = rest.split_at(plain_length(rest));
         out.extend_from_slice(plain);
-        let Some((&byte, after)) = special.split_first() else { break };
+        let Some((&byte, after)) = special.split_first() else {
+            break;
+        };
         push_escaped(out, byte);
         rest = after;
     }

@@ -49,7 +49,9 @@ impl Writer<'_, '_> {
     ) -> Result<(), Stop> {
         let id = kind.message().ok_or(WireError::WrongWireType)?;
         let plan = self.plans.message_plan(id);
-        let mut entries = payloads.map(|payload| entry(plan, payload)).collect::<Result<Vec<_>, _>>()?;
+        let mut entries = payloads
+            .map(|payload| entry(plan, payload))
+            .collect::<Result<Vec<_>, _>>()?;
         entries.sort_by_key(|entry| entry.key);
         self.out.push(b'{');
         for (position, entry) in entries.iter().enumerate() {
@@ -75,12 +77,18 @@ impl Writer<'_, '_> {
         }
         self.out.push(b':');
         let kind = plan.fields[1].kind;
-        if entry.values.is_empty() { self.zero(kind, depth) } else { self.merged(kind, &entry.values, depth) }
+        if entry.values.is_empty() {
+            self.zero(kind, depth)
+        } else {
+            self.merged(kind, &entry.values, depth)
+        }
     }
 }
 
 fn entry<'w>(plan: &MessagePlan, payload: Payload<'w>) -> Result<Entry<'w>, WireError> {
-    let Payload::Bytes(bytes) = payload else { return Err(WireError::WrongWireType) };
+    let Payload::Bytes(bytes) = payload else {
+        return Err(WireError::WrongWireType);
+    };
     let kind = plan.fields[0].kind;
     let mut values = gather(plan, &[bytes])?;
     let mut key = zero_key(kind);
@@ -104,9 +112,7 @@ fn zero_key<'w>(kind: Kind) -> Key<'w> {
 
 fn present_key(kind: Kind, payload: Payload<'_>) -> Result<Key<'_>, WireError> {
     let key = match (kind, payload) {
-        (Kind::String, Payload::Bytes(bytes)) => {
-            Key::Text(std::str::from_utf8(bytes).map_err(|_| WireError::BadUtf8)?)
-        }
+        (Kind::String, Payload::Bytes(bytes)) => Key::Text(std::str::from_utf8(bytes).map_err(|_| WireError::BadUtf8)?),
         (Kind::Bool, Payload::Varint(value)) => Key::Bool(value != 0),
         (Kind::Int32, Payload::Varint(value)) => Key::Signed(i64::from(value as i32)),
         (Kind::Int64, Payload::Varint(value)) => Key::Signed(value as i64),

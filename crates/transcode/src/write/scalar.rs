@@ -126,7 +126,8 @@ impl Writer<'_, '_> {
 
     fn double(&mut self, value: f64) {
         if value.is_finite() {
-            self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+            self.out
+                .extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
         } else {
             self.not_finite(value);
         }
@@ -134,7 +135,8 @@ impl Writer<'_, '_> {
 
     fn float(&mut self, value: f32) {
         if value.is_finite() {
-            self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+            self.out
+                .extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
         } else {
             self.not_finite(f64::from(value));
         }

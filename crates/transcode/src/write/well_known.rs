@@ -27,7 +27,11 @@ impl<'p> Writer<'p, '_> {
     pub(super) fn wrapper(&mut self, plan: &MessagePlan, parts: &[&[u8]]) -> Result<(), Stop> {
         let kind = plan.fields[0].kind;
         let found = gather(plan, parts)?;
-        if found.is_empty() { self.zero(kind, 0) } else { self.merged(kind, &found, 0) }
+        if found.is_empty() {
+            self.zero(kind, 0)
+        } else {
+            self.merged(kind, &found, 0)
+        }
     }
 
     pub(super) fn structure(&mut self, plan: &MessagePlan, parts: &[&[u8]], depth: usize) -> Result<(), Stop> {
