@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Importing files of bookmarks.
+
+mod failure;
+mod netscape;
