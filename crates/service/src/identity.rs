@@ -1,0 +1,94 @@
+//! Who calls: access tokens of users, service tokens of other processes, and the keys behind them.
+
+mod ended;
+mod keys;
+mod remote;
+mod signer;
+mod token;
+mod verifier;
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+pub use self::{
+    ended::EndedSessions,
+    keys::{KeyError, PublicKey, ServiceKeys},
+    signer::ServiceSigner,
+    token::{ACCESS_AUDIENCE, ACCESS_ISSUER, ACCESS_TYPE, SERVICE_TYPE},
+    verifier::Verifier,
+};
+
+/// The one who calls, as a verified token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A person, by an access token.
+    User {
+        /// The user.
+        user_id: Uuid,
+        /// The log-in that the token belongs to.
+        session_id: Uuid,
+    },
+    /// Another service, by a service token.
+    Service {
+        /// The folder name of the service, such as `svc-import`.
+        name: String,
+        /// For whom it works; nil when for nobody in particular.
+        owner_id: Uuid,
+    },
+}
+
+/// A caller, with what its token allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The one who calls.
+    pub caller: Caller,
+    /// What the token allows; `None` allows everything that its caller may do.
+    pub scopes: Option<Vec<String>>,
+    /// Until when the token counts, leeway included, in seconds since 1970.
+    pub(crate) valid_until: i64,
+}
+
+/// Why a token does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is none.
+    #[error("a token is required")]
+    Missing,
+    /// It is not one of ours, or not for us. Which rule it breaks is nobody's business.
+    #[error("the token is not valid")]
+    Invalid,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Its session was logged out or revoked.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The keys to check it with cannot be had at the moment.
+    #[error("tokens cannot be checked at the moment")]
+    KeysUnavailable,
+}
+
+impl Refusal {
+    /// The reason that programs can tell apart.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "TOKEN_MISSING",
+            Self::Invalid => "TOKEN_INVALID",
+            Self::Expired => "TOKEN_EXPIRED",
+            Self::SessionEnded => "SESSION_ENDED",
+            Self::KeysUnavailable => "KEYS_UNAVAILABLE",
+        }
+    }
+
+    /// The status to answer with.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Missing | Self::Invalid | Self::Expired | Self::SessionEnded => {
+                crate::status::with_reason(Code::Unauthenticated, self.reason(), self.to_string(), &[])
+            }
+            Self::KeysUnavailable => crate::status::unavailable(self.to_string(), Duration::from_secs(1)),
+        }
+    }
+}

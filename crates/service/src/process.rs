@@ -1,0 +1,194 @@
+//! The life of a process: configuration, telemetry, listener, signals, exit code.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{ConfigErrors, Environment},
+    telemetry::{Telemetry, TelemetryConfig},
+};
+
+/// EX_USAGE of sysexits.h: started the wrong way, starting again will not help.
+const BAD_CONFIGURATION: u8 = 64;
+/// Hashing, tantivy and files block; more threads than this would only wait for the same cores and disk.
+const MAX_BLOCKING_THREADS: usize = 16;
+const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(10);
+
+/// The whole `main` of a service with a database. `<binary>` runs it; `<binary> migrate` brings its schema up to date.
+///
+/// `prefix` starts the names of the process' own variables: `<prefix>_LISTEN`, `<prefix>_MIGRATION_DATABASE_URL`.
+pub fn main<C, M, R>(
+    name: &'static str,
+    prefix: &str,
+    read_config: fn(&mut Environment) -> Option<C>,
+    migrate: M,
+    run: R,
+) -> ExitCode
+where
+    M: AsyncFnOnce(&str) -> anyhow::Result<()>,
+    R: AsyncFnOnce(C, TcpListener, CancellationToken) -> anyhow::Result<()>,
+{
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (None, _) => run_service(name, prefix, read_config, run),
+        (Some("migrate"), None) => run_migrations(name, prefix, migrate),
+        _ => usage(&format!("usage: {name} [migrate]")),
+    }
+}
+
+/// The whole `main` of a process without a database.
+pub fn main_without_database<C, R>(
+    name: &'static str,
+    prefix: &str,
+    read_config: fn(&mut Environment) -> Option<C>,
+    run: R,
+) -> ExitCode
+where
+    R: AsyncFnOnce(C, TcpListener, CancellationToken) -> anyhow::Result<()>,
+{
+    match std::env::args().nth(1) {
+        None => run_service(name, prefix, read_config, run),
+        Some(_) => usage(&format!("usage: {name}")),
+    }
+}
+
+fn run_service<C, R>(
+    name: &'static str,
+    prefix: &str,
+    read_config: fn(&mut Environment) -> Option<C>,
+    run: R,
+) -> ExitCode
+where
+    R: AsyncFnOnce(C, TcpListener, CancellationToken) -> anyhow::Result<()>,
+{
+    let mut environment = Environment::from_process();
+    let listen: Option<SocketAddr> = environment.required(&format!("{prefix}_LISTEN"));
+    let telemetry = TelemetryConfig::from_environment(&mut environment);
+    let config = read_config(&mut environment);
+    let everything = listen.zip(telemetry).zip(config);
+    let ((listen, telemetry), config) = match environment.finish(everything) {
+        Ok(everything) => everything,
+        Err(errors) => return bad_configuration(name, &errors),
+    };
+    on_runtime(name, telemetry, async move || {
+        let shutdown = CancellationToken::new();
+        cancel_on_signals(shutdown.clone())?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("listening on {listen}"))?;
+        tracing::info!(listen = %listen, "starting");
+        run(config, listener, shutdown).await
+    })
+}
+
+fn run_migrations<M>(name: &'static str, prefix: &str, migrate: M) -> ExitCode
+where
+    M: AsyncFnOnce(&str) -> anyhow::Result<()>,
+{
+    let mut environment = Environment::from_process();
+    let telemetry = TelemetryConfig::from_environment(&mut environment);
+    let url: Option<SecretString> = environment.secret(&format!("{prefix}_MIGRATION_DATABASE_URL"));
+    let (telemetry, url) = match environment.finish(telemetry.zip(url)) {
+        Ok(everything) => everything,
+        Err(errors) => return bad_configuration(name, &errors),
+    };
+    on_runtime(name, telemetry, async move || {
+        migrate(url.expose_secret()).await?;
+        tracing::info!("the schema is up to date");
+        Ok(())
+    })
+}
+
+fn on_runtime(
+    name: &'static str,
+    telemetry: TelemetryConfig,
+    work: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> ExitCode {
+    match try_on_runtime(name, telemetry, work) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(format_args!("{name}: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_on_runtime(
+    name: &'static str,
+    telemetry: TelemetryConfig,
+    work: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    // Before anything opens a TLS connection: with two providers compiled in, rustls would panic rather than choose.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    let runtime = runtime().context("starting the runtime")?;
+    let code = runtime.block_on(async {
+        let telemetry = Telemetry::start(name, telemetry)?;
+        let code = match work().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the process ends with an error");
+                ExitCode::FAILURE
+            }
+        };
+        telemetry.stop().await;
+        anyhow::Ok(code)
+    })?;
+    // Blocking work that is still going on, such as a hash nobody waits for, must not hold the process.
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// One thread: measured faster than a shared pool for services that mostly wait for Postgres.
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .thread_keep_alive(BLOCKING_THREAD_IDLE)
+        .build()
+}
+
+fn cancel_on_signals(shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "asked to stop");
+        shutdown.cancel();
+    });
+    Ok(())
+}
+
+fn bad_configuration(name: &str, errors: &ConfigErrors) -> ExitCode {
+    complain(format_args!("{name}: the environment is not right:\n{errors}"));
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+fn usage(text: &str) -> ExitCode {
+    complain(format_args!("{text}"));
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+/// For what happens before there are logs.
+fn complain(text: fmt::Arguments<'_>) {
+    // There is nowhere left to report that stderr is gone.
+    let _ = writeln!(io::stderr(), "{text}");
+}

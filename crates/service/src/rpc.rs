@@ -1,0 +1,233 @@
+//! The gRPC server stack: around every call its span, figures, deadline, and the policy of who may call.
+
+mod authorize;
+mod body;
+mod deadline;
+mod figures;
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use futures::{FutureExt, future::BoxFuture};
+use http::{HeaderMap, Request, Response};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, body::Body, transport::server::TcpIncoming};
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::{Layer, Service};
+use tracing::{Instrument, Span, field::Empty};
+
+use self::{body::ObservedBody, figures::Figures};
+use crate::{identity::Verifier, metrics::Metrics, policy, routes::Routes, status, trace};
+
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of one connection: the edge has one per worker. More is queued by HTTP/2 itself.
+const MAX_CONCURRENT_STREAMS: u32 = 1024;
+/// Room for a token of 8 KiB, and as much again.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+
+/// Everything that is needed to answer calls.
+pub(crate) struct Server {
+    stack: Stack,
+    routes: tonic::service::Routes,
+}
+
+impl Server {
+    pub(crate) fn new(
+        metrics: &Metrics,
+        health: HealthReporter,
+        verifier: Verifier,
+        routes: Routes,
+    ) -> anyhow::Result<Self> {
+        let figures = Figures::new(metrics);
+        let methods = policy::methods(bookmesh_proto::FILE_DESCRIPTOR_SET)?
+            .into_iter()
+            .map(|(path, method)| {
+                (
+                    path,
+                    Arc::new(Rpc {
+                        figures: figures.of(&method),
+                        method,
+                    }),
+                )
+            })
+            .collect();
+        let stack = Stack(Arc::new(Shared { methods, verifier }));
+        let health = tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(health));
+        let routes = with_reflection(routes)?.add_service(health);
+        Ok(Self { stack, routes })
+    }
+
+    /// Answers calls until `drain` is cancelled and what was begun is finished.
+    pub(crate) async fn run(self, listener: TcpListener, drain: CancellationToken) -> anyhow::Result<()> {
+        let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+        tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .layer(self.stack)
+            .add_routes(self.routes)
+            .serve_with_incoming_shutdown(connections, drain.cancelled_owned())
+            .await
+            .context("serving gRPC")
+    }
+}
+
+/// Reflection lists the services that are really here; their messages come from the contract as a whole.
+fn with_reflection(routes: Routes) -> anyhow::Result<tonic::service::Routes> {
+    let builder = || {
+        let mut builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(bookmesh_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        for name in &routes.names {
+            builder = builder.with_service_name(*name);
+        }
+        builder
+    };
+    let v1 = builder()
+        .with_service_name("grpc.reflection.v1.ServerReflection")
+        .build_v1();
+    let v1alpha = builder()
+        .with_service_name("grpc.reflection.v1alpha.ServerReflection")
+        .build_v1alpha();
+    Ok(routes
+        .inner
+        .add_service(v1.context("building reflection")?)
+        .add_service(v1alpha.context("building reflection")?))
+}
+
+/// The layer around the routes.
+#[derive(Clone)]
+struct Stack(Arc<Shared>);
+
+struct Shared {
+    methods: HashMap<String, Arc<Rpc>>,
+    verifier: Verifier,
+}
+
+/// One RPC of the contract.
+struct Rpc {
+    method: policy::Method,
+    figures: Arc<figures::Rpc>,
+}
+
+impl<S> Layer<S> for Stack {
+    type Service = Guarded<S>;
+
+    fn layer(&self, routes: S) -> Guarded<S> {
+        Guarded {
+            routes,
+            shared: Arc::clone(&self.0),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Guarded<S> {
+    routes: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.routes.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        if let Some(rpc) = self.shared.methods.get(path) {
+            // The clone is for the next call: this one goes to the routes that have said they are ready.
+            let next = self.routes.clone();
+            let routes = std::mem::replace(&mut self.routes, next);
+            return Box::pin(answer(Arc::clone(&self.shared), Arc::clone(rpc), request, routes).map(Ok));
+        }
+        if is_open(path) {
+            return Box::pin(self.routes.call(request));
+        }
+        let unknown = Status::unimplemented("no such method").into_http();
+        Box::pin(std::future::ready(Ok(unknown)))
+    }
+}
+
+/// What orchestrators and tools ask without a token: which services are here, and whether they are well.
+fn is_open(path: &str) -> bool {
+    path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.v1")
+}
+
+async fn answer<S>(shared: Arc<Shared>, rpc: Arc<Rpc>, request: Request<Body>, routes: S) -> Response<Body>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let observation = rpc.figures.begin();
+    let span = span(&rpc.method, request.headers());
+    let limit = deadline::of(&rpc.method, request.headers());
+    let guarded = deadline::within(limit, authorized(&shared, &rpc, request, routes));
+    let outcome = AssertUnwindSafe(guarded).catch_unwind().instrument(span.clone()).await;
+    let response = match outcome {
+        Ok(Ok(response)) => response,
+        Ok(Err(status)) => status.into_http(),
+        Err(panic) => span.in_scope(|| panicked(&*panic)).into_http(),
+    };
+    ObservedBody::around(response, observation, span)
+}
+
+async fn authorized<S>(
+    shared: &Shared,
+    rpc: &Rpc,
+    mut request: Request<Body>,
+    mut routes: S,
+) -> Result<Response<Body>, Status>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let caller = authorize::authorize(&rpc.method.access, request.headers(), &shared.verifier).await?;
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    let Ok(response) = routes.call(request).await;
+    Ok(response)
+}
+
+fn span(method: &policy::Method, headers: &HeaderMap) -> Span {
+    let span = tracing::info_span!(
+        "rpc",
+        otel.name = %format_args!("{}/{}", method.service, method.name),
+        otel.kind = "server",
+        rpc.service = method.service,
+        rpc.method = method.name,
+        rpc.grpc.status_code = Empty,
+    );
+    trace::adopt(
+        &span,
+        headers.get(trace::TRACEPARENT).and_then(|value| value.to_str().ok()),
+    );
+    span
+}
+
+/// A bug in one handler must not take the connection of everybody else with it.
+fn panicked(panic: &(dyn Any + Send)) -> Status {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    status::internal(&anyhow::anyhow!("panicked: {message}"))
+}

@@ -1,0 +1,79 @@
+//! How long a call may take: what its policy allows, or less when the caller says so by `grpc-timeout`.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tonic::{Code, Status};
+
+use crate::{policy::Method, status};
+
+/// Tonic runs its own timer around ours and answers CANCELLED without details; ours has to be the earlier one.
+const AHEAD_OF_TONIC: Duration = Duration::from_millis(3);
+
+/// The time that a call has.
+pub(super) fn of(method: &Method, headers: &HeaderMap) -> Duration {
+    let asked = headers
+        .get("grpc-timeout")
+        .and_then(|value| parse(value.to_str().ok()?));
+    match asked {
+        Some(asked) => asked.saturating_sub(AHEAD_OF_TONIC).min(method.timeout),
+        None => method.timeout,
+    }
+}
+
+/// DEADLINE_EXCEEDED when the work is not done in time; the work is then dropped.
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(exceeded(limit)))
+}
+
+/// The status of a call that took too long.
+pub(super) fn exceeded(limit: Duration) -> Status {
+    let message = format!("not done within {} ms", limit.as_millis());
+    status::with_reason(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message, &[])
+}
+
+/// `grpc-timeout`: at most 8 digits and a unit. A malformed one counts as none.
+fn parse(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_in_every_unit() {
+        for (text, expected) in [
+            ("2H", Duration::from_secs(7200)),
+            ("3M", Duration::from_secs(180)),
+            ("5S", Duration::from_secs(5)),
+            ("250m", Duration::from_millis(250)),
+            ("99999999u", Duration::from_micros(99_999_999)),
+            ("7n", Duration::from_nanos(7)),
+        ] {
+            assert_eq!(parse(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn malformed_timeouts_count_as_none() {
+        for text in ["", "S", "5", "5s", "-5S", "+5S", "123456789S", "5Sé", "1.5S"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

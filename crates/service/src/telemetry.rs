@@ -1,0 +1,84 @@
+//! Logs as JSON lines on stderr, and spans to a collector when there is one.
+
+mod lines;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use self::lines::JsonLines;
+use crate::config::Environment;
+
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is logged, and where spans go.
+#[derive(Debug)]
+pub struct TelemetryConfig {
+    filter: EnvFilter,
+    collector: Option<String>,
+}
+
+/// Running telemetry.
+pub struct Telemetry(SdkTracerProvider);
+
+impl TelemetryConfig {
+    /// Reads `BOOKMESH_LOG` and `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn from_environment(environment: &mut Environment) -> Option<Self> {
+        let filter = environment.or("BOOKMESH_LOG", EnvFilter::new("info"));
+        let collector = environment.optional("OTEL_EXPORTER_OTLP_ENDPOINT");
+        Some(Self {
+            filter: filter?,
+            collector: collector?,
+        })
+    }
+}
+
+impl Telemetry {
+    /// Starts telemetry for the whole process. Needs a running tokio runtime when there is a collector.
+    pub fn start(name: &'static str, config: TelemetryConfig) -> anyhow::Result<Self> {
+        let provider = provider(name, config.collector.as_deref())?;
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer(name))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false);
+        tracing_subscriber::registry()
+            .with(spans.with_filter(LevelFilter::INFO))
+            .with(JsonLines::new(name).with_filter(config.filter))
+            .try_init()
+            .context("installing telemetry")?;
+        Ok(Self(provider))
+    }
+
+    /// Sends what the collector has not got yet.
+    pub async fn stop(self) {
+        // The exporter needs this thread's runtime to make progress while it is waited for.
+        let flushed = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::warn!(error = %error, "spans could not be sent to the collector");
+        }
+    }
+}
+
+/// Without a collector spans get ids, for logs and callees, but are not recorded.
+fn provider(name: &'static str, collector: Option<&str>) -> anyhow::Result<SdkTracerProvider> {
+    let builder = SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(name).build());
+    let Some(endpoint) = collector else {
+        return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
+    };
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()
+        .context("setting up the exporter to OTEL_EXPORTER_OTLP_ENDPOINT")?;
+    Ok(builder.with_batch_exporter(exporter).build())
+}
