@@ -7,10 +7,10 @@ help: ## these lines
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
 
 up: ## install what is missing, build, run everything until Ctrl-C
-	@cargo run --quiet --release --package xtask -- up
+	@cargo run --release --package xtask -- up
 
 down: ## end a running `make up`, and what an interrupted one has left
-	@cargo run --quiet --release --package xtask -- down
+	@cargo run --release --package xtask -- down
 
 test: ## every test, on real servers
 	@cargo xtask test

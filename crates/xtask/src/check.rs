@@ -16,10 +16,10 @@ pub(crate) async fn check() -> anyhow::Result<()> {
     steps.take("shape of the sources", sources::check);
     steps.take("buf lint", contract::lint);
     steps.take("buf breaking", contract::breaking);
+    steps.take("clippy", clippy);
     steps.begin("committed sqlx data");
     let outcome = sqlx_data::verify().await;
     steps.end("committed sqlx data", outcome);
-    steps.take("clippy", clippy);
     steps.take("docs", docs);
     steps.take("unused dependencies", dependencies::unused);
     steps.take("licences, bans, sources", dependencies::rules);

@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
     time::SystemTime,
@@ -175,7 +176,7 @@ impl Database {
     async fn query_files(&self, queries: &Queries) -> anyhow::Result<QueryFiles> {
         let folder = TempDir::new().context("making a temporary folder")?;
         compile_dependencies(queries)?;
-        touch(&Path::new(queries.folder).join("src/lib.rs"))?;
+        let _touched = Touched::new(&Path::new(queries.folder).join("src/lib.rs"))?;
         let mut check = run::cargo(&["check", "--quiet", "--all-targets", "--package", queries.package]);
         check
             .env("SQLX_OFFLINE", "false")
@@ -203,6 +204,7 @@ impl Database {
 /// Otherwise the queries of the crates below would be written among this crate's. The crate itself may not compile yet:
 /// its queries may be new, which is why we are here.
 fn compile_dependencies(queries: &Queries) -> anyhow::Result<()> {
+    println!("compiling what {} depends on", queries.package);
     run::cargo(&["check", "--quiet", "--all-targets", "--package", queries.package])
         .env("SQLX_OFFLINE", "true")
         .stdout(Stdio::null())
@@ -212,14 +214,31 @@ fn compile_dependencies(queries: &Queries) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes cargo compile the crate again: it does not know that the macros have something to write.
-#[expect(clippy::disallowed_methods, reason = "the time of a file is the real one")]
-fn touch(source: &Path) -> anyhow::Result<()> {
-    fs::File::options()
-        .append(true)
-        .open(source)
-        .and_then(|file| file.set_modified(SystemTime::now()))
-        .with_context(|| format!("touching {}", source.display()))
+/// A source file that looks changed, so that cargo compiles its crate again: it does not know that the macros have
+/// something to write. The old time comes back in the end, so that nobody else compiles for it.
+struct Touched {
+    file: File,
+    before: SystemTime,
+}
+
+impl Touched {
+    #[expect(clippy::disallowed_methods, reason = "the time of a file is the real one")]
+    fn new(source: &Path) -> anyhow::Result<Touched> {
+        let open = || {
+            let file = File::options().append(true).open(source)?;
+            let before = file.metadata()?.modified()?;
+            file.set_modified(SystemTime::now())?;
+            Ok::<_, std::io::Error>(Touched { file, before })
+        };
+        open().with_context(|| format!("touching {}", source.display()))
+    }
+}
+
+impl Drop for Touched {
+    fn drop(&mut self) {
+        // A file that stays touched is compiled once more, no worse.
+        let _ = self.file.set_modified(self.before);
+    }
 }
 
 /// In the order of their names, as sqlx applies them.
