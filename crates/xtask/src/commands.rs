@@ -18,7 +18,7 @@ pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "up" => up::up().await,
         "down" => down::down(),
         "test" => test::test(rest),
-        "check" => check::check().await,
+        "check" => check::check(rest).await,
         "sqlx" => sqlx_data::update(rest).await,
         "openapi" => openapi::update(),
         unknown => bail!("no command {unknown:?}; {NAMES}"),

@@ -29,17 +29,14 @@ pub(super) fn advisories() -> anyhow::Result<()> {
         println!("!! NOT CHECKED: known vulnerabilities, because the advisory database cannot be fetched: {error:#}");
         return Ok(());
     }
-    run::run(DENY.command()?.args(["check", "--disable-fetch", "advisories"]))
+    run::run(DENY.command()?.args(["check", "advisories"]))
 }
 
 fn fetch() -> anyhow::Result<()> {
     let mut command: Command = DENY.command()?;
     let output = command.args(["fetch", "db"]).output().context("running cargo-deny")?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "{}",
-        errors.lines().last().unwrap_or("no reason given")
-    );
+    let reason = errors.lines().rfind(|line| !line.trim().is_empty());
+    ensure!(output.status.success(), "{}", reason.unwrap_or("no reason given"));
     Ok(())
 }
