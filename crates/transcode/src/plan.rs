@@ -142,6 +142,15 @@ impl MessagePlan {
         }
     }
 
+    /// The same as [`Self::index_of_name`], sooner if `guess` is right.
+    #[inline]
+    pub(crate) fn index_of_name_near(&self, name: &str, guess: usize) -> Option<usize> {
+        match self.fields.get(guess) {
+            Some(field) if field.json_name == name => Some(guess),
+            _ => self.index_of_name(name),
+        }
+    }
+
     /// The place of a field by its JSON name or its proto name.
     pub(crate) fn index_of_name(&self, name: &str) -> Option<usize> {
         let found = self

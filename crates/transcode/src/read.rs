@@ -93,14 +93,17 @@ impl<'p> Reader<'p, '_, '_> {
         self.lexer.open_object()?;
         let mut members = Members::new(plan);
         let mut is_first = true;
+        let mut next_index = 0;
         while let Some(name) = self.lexer.next_name(&mut is_first)? {
             if name == skipped && !skipped.is_empty() {
                 self.lexer.skip_value()?;
                 continue;
             }
-            let Some(index) = plan.index_of_name(&name) else {
+            // Senders mostly keep the order of the proto.
+            let Some(index) = plan.index_of_name_near(&name, next_index) else {
                 return Err(Failure::rule("unknown field").in_field(&failure::shortened(&name)));
             };
+            next_index = index + 1;
             let read = self.member(&mut members, index);
             read.map_err(|failure| failure.in_field(&plan.fields[index].json_name))?;
         }

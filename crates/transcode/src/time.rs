@@ -18,16 +18,14 @@ pub(crate) fn push_timestamp(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> Opt
     }
     let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
     let second_of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-    push_digits(out, year, 4);
-    for (mark, value) in [(b'-', month), (b'-', day)] {
-        out.push(mark);
-        push_digits(out, value, 2);
-    }
-    let clock = [second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60];
-    for (mark, value) in [b'T', b':', b':'].into_iter().zip(clock) {
-        out.push(mark);
-        push_digits(out, value, 2);
-    }
+    let mut text = *b"0000-00-00T00:00:00";
+    put_digits(&mut text[0..4], year);
+    put_digits(&mut text[5..7], month);
+    put_digits(&mut text[8..10], day);
+    put_digits(&mut text[11..13], second_of_day / 3600);
+    put_digits(&mut text[14..16], second_of_day / 60 % 60);
+    put_digits(&mut text[17..19], second_of_day % 60);
+    out.extend_from_slice(&text);
     push_fraction(out, nanos.rem_euclid(NANOS_PER_SECOND));
     out.push(b'Z');
     Some(())
@@ -154,14 +152,12 @@ impl Scanner<'_> {
     }
 }
 
-fn push_digits(out: &mut Vec<u8>, value: i64, width: usize) {
-    let mut digits = [b'0'; 9];
+fn put_digits(digits: &mut [u8], value: i64) {
     let mut rest = value;
-    for digit in digits[..width].iter_mut().rev() {
+    for digit in digits.iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    out.extend_from_slice(&digits[..width]);
 }
 
 fn push_fraction(out: &mut Vec<u8>, nanos: i64) {
@@ -171,8 +167,10 @@ fn push_fraction(out: &mut Vec<u8>, nanos: i64) {
         nanos if nanos % 1_000 == 0 => (nanos / 1_000, 6),
         nanos => (nanos, 9),
     };
+    let mut digits = [b'0'; 9];
+    put_digits(&mut digits[..width], value);
     out.push(b'.');
-    push_digits(out, value, width);
+    out.extend_from_slice(&digits[..width]);
 }
 
 /// Year, month and day of a day since 1970-01-01, by <https://howardhinnant.github.io/date_algorithms.html>: years

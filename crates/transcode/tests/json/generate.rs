@@ -159,7 +159,8 @@ fn field(choices: &mut Choices<'_>, field: &FieldDescriptor, style: Style, depth
             map_entry(choices, field, &entry, style, depth, wire);
         }
     } else if field.is_list() {
-        let is_packed = !is_message && !matches!(field.kind(), Kind::String | Kind::Bytes) && choices.byte() % 2 == 0;
+        let is_packed =
+            !is_message && !matches!(field.kind(), Kind::String | Kind::Bytes) && choices.byte().is_multiple_of(2);
         let count = choices.below(4);
         let mut run = Vec::new();
         for _ in 0..count {

@@ -2,6 +2,7 @@
 
 mod broken_wire;
 mod generate;
+mod legacy;
 mod oracle;
 mod properties;
 mod read;

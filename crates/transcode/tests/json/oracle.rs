@@ -19,7 +19,8 @@ pub(crate) fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/proto");
-        let files = protox::compile(["transcode/test/everything.proto"], [folder]).expect("the test proto compiles");
+        let files = ["transcode/test/everything.proto", "transcode/test/legacy.proto"];
+        let files = protox::compile(files, [folder]).expect("the test proto compiles");
         let pool = DescriptorPool::from_file_descriptor_set(files).expect("the test proto links");
         let plans = Plans::compile(&pool);
         Schema {

@@ -1,7 +1,11 @@
 //! Over generated messages we and prost-reflect agree.
 
+use std::collections::BTreeSet;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use crate::generate::{Choices, Style, message};
 use crate::oracle::{FULL, SPARSE, as_value, print, schema};
@@ -114,4 +118,38 @@ proptest! {
         let _ = schema().write(&bytes, FULL);
         let _ = schema().read(&bytes);
     }
+}
+
+#[test]
+fn generated_messages_reach_every_field() {
+    let mut reached = BTreeSet::new();
+    let mut runner = TestRunner::deterministic();
+    for round in 0..400 {
+        let bytes = vec(any::<u8>(), 600)
+            .new_tree(&mut runner)
+            .expect("bytes are unconditional")
+            .current();
+        let style = Style {
+            ordered: round % 2 == 0,
+            one_key: false,
+            plain: false,
+        };
+        let json = schema()
+            .write(&wire(&bytes, style), SPARSE)
+            .expect("generated wire is right");
+        reached.extend(
+            as_value(&json)
+                .as_object()
+                .expect("a message is an object")
+                .keys()
+                .cloned(),
+        );
+    }
+
+    let declared: BTreeSet<String> = schema()
+        .descriptor
+        .fields()
+        .map(|field| field.json_name().to_owned())
+        .collect();
+    assert_eq!(reached, declared);
 }
