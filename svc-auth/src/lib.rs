@@ -1,1 +1,85 @@
-//! Placeholder.
+//! Users, their sessions, and the keys that sign access tokens.
+
+mod config;
+mod domain;
+mod error;
+mod grpc;
+mod hot_sessions;
+mod master_key;
+mod password;
+mod refresh_token;
+mod registration;
+mod signing;
+mod store;
+
+use std::sync::Arc;
+
+use bookmesh_proto::auth::v1::{
+    auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
+};
+use prometheus_client::metrics::counter::Counter;
+use secrecy::ExposeSecret;
+use service::{
+    Routes, Service, clock,
+    identity::{EndedSessions, PublicKey, Verifier},
+    metrics::Metrics,
+    postgres,
+};
+use sqlx::{PgPool, migrate::Migrator};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+
+use crate::{
+    grpc::{Auth, AuthInternal},
+    hot_sessions::HotSessions,
+    password::Hasher,
+    signing::KeyRing,
+};
+
+const NAME: &str = "svc-auth";
+
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// Brings the schema up to date, as the role that owns it.
+pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
+    postgres::migrate(owner_url, &[&MIGRATOR]).await
+}
+
+/// Serves until `shutdown`.
+pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let service = Service::start(NAME, &config.service, shutdown).await?;
+    let database_url = config.database_url.expose_secret();
+    let pool = postgres::connect(database_url, config.database_max_connections, service.metrics()).await?;
+    let keys = Arc::new(KeyRing::load(&pool, &config.master_key, clock::now()).await?);
+    let auth = Auth {
+        hasher: Hasher::new(Arc::clone(&config.master_key), config.hashing_cores)?,
+        hot_sessions: hot_sessions(&config, &pool, service.metrics())?,
+        master_key: Arc::clone(&config.master_key),
+        keys: Arc::clone(&keys),
+        pool: pool.clone(),
+    };
+    let internal = AuthInternal { pool };
+
+    let routes = Routes::new(AuthServiceServer::new(auth)).add_service(AuthInternalServiceServer::new(internal));
+    service.serve(listener, verifier(&config, keys), routes).await
+}
+
+/// That a session has ended is not the verifier's to say here: handlers ask for themselves, so that a log-out whose answer
+/// was lost can be repeated.
+fn verifier(config: &Config, keys: Arc<KeyRing>) -> Verifier {
+    let lookup = move |id: &str| keys.public_key(id).map(|bytes| PublicKey::from_bytes(&bytes));
+    let service_keys = config.service.service_keys.clone();
+    Verifier::local(NAME, Arc::new(lookup), service_keys, EndedSessions::default())
+}
+
+fn hot_sessions(config: &Config, pool: &PgPool, metrics: &Metrics) -> anyhow::Result<HotSessions> {
+    let misses = Counter::default();
+    metrics.register(
+        "auth_redis_failures",
+        "Times that Redis could not say whether a session is live",
+        misses.clone(),
+    );
+    HotSessions::new(config.redis_url.expose_secret(), pool.clone(), misses)
+}

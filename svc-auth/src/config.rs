@@ -1,0 +1,37 @@
+//! What svc-auth reads from its environment.
+
+use std::{sync::Arc, thread::available_parallelism};
+
+use secrecy::SecretString;
+use service::config::{Environment, ServiceConfig};
+
+use crate::master_key::MasterKey;
+
+pub struct Config {
+    pub(crate) service: ServiceConfig,
+    pub(crate) database_url: SecretString,
+    pub(crate) database_max_connections: u32,
+    pub(crate) redis_url: SecretString,
+    pub(crate) master_key: Arc<MasterKey>,
+    pub(crate) hashing_cores: usize,
+}
+
+impl Config {
+    pub fn from_environment(environment: &mut Environment) -> Option<Config> {
+        let service = ServiceConfig::from_environment(environment, "AUTH");
+        let database_url = environment.secret("AUTH_DATABASE_URL");
+        let database_max_connections = environment.or("AUTH_DATABASE_MAX_CONNECTIONS", 10);
+        let redis_url = environment.secret("BOOKMESH_REDIS_URL");
+        let master_key = environment.parsed_file("AUTH_MASTER_KEY", MasterKey::parse);
+        let cores = available_parallelism().map_or(1, usize::from);
+        let hashing_cores = environment.or("AUTH_HASHING_CORES", cores);
+        Some(Config {
+            service: service?,
+            database_url: database_url?,
+            database_max_connections: database_max_connections?,
+            redis_url: redis_url?,
+            master_key: Arc::new(master_key?),
+            hashing_cores: hashing_cores?.max(1),
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::time::Duration;
+
+use service::{
+    postgres,
+    status::{self, Violation},
+};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// How long to wait before trying again when every core hashes.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("some fields are invalid")]
+    Invalid(Vec<Violation>),
+    #[error("e-mail address is taken")]
+    EmailTaken,
+    #[error("e-mail address or password is wrong")]
+    InvalidCredentials,
+    #[error("refresh token is invalid")]
+    InvalidRefreshToken,
+    #[error("refresh token was used before; its session has been ended")]
+    RefreshTokenReused,
+    #[error("session has ended")]
+    SessionEnded,
+    #[error("too many passwords are being checked")]
+    Busy,
+    #[error("user not found")]
+    UserNotFound,
+    #[error("database failed")]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Error {
+        Error::Invalid(vec![violation])
+    }
+}
+
+impl From<Vec<Violation>> for Error {
+    fn from(violations: Vec<Violation>) -> Error {
+        Error::Invalid(violations)
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Status {
+        let message = error.to_string();
+        let with_reason = |code, reason| status::with_reason(code, reason, message.as_str(), &[]);
+        match error {
+            Error::Invalid(violations) => status::invalid(violations),
+            Error::EmailTaken => with_reason(Code::AlreadyExists, "EMAIL_TAKEN"),
+            Error::InvalidCredentials => with_reason(Code::Unauthenticated, "INVALID_CREDENTIALS"),
+            Error::InvalidRefreshToken => with_reason(Code::Unauthenticated, "INVALID_REFRESH_TOKEN"),
+            Error::RefreshTokenReused => with_reason(Code::Unauthenticated, "REFRESH_TOKEN_REUSED"),
+            Error::SessionEnded => with_reason(Code::Unauthenticated, "SESSION_ENDED"),
+            Error::Busy => busy(&message),
+            Error::UserNotFound => status::not_found("user"),
+            Error::Database(error) => postgres::status(error),
+            Error::Internal(error) => status::internal(&error),
+        }
+    }
+}
+
+fn busy(message: &str) -> Status {
+    let mut details = ErrorDetails::with_error_info("AUTH_BUSY", status::DOMAIN, []);
+    details.set_retry_info(Some(BUSY_RETRY));
+    Status::with_error_details(Code::Unavailable, message, details)
+}

@@ -1,0 +1,79 @@
+//! AuthService: what each RPC takes and answers.
+
+mod internal;
+mod sessions;
+mod users;
+
+use std::sync::Arc;
+
+use bookmesh_proto::auth::v1::{
+    CreateSessionRequest, CreateUserRequest, DeleteCurrentSessionRequest, GetCurrentUserRequest, GetJwksRequest, Jwks,
+    RefreshSessionRequest, SessionTokens, User, auth_service_server::AuthService,
+};
+use service::{caller, clock};
+use sqlx::PgPool;
+use tonic::{Request, Response, Status, async_trait};
+
+pub(crate) use internal::AuthInternal;
+
+use crate::{
+    hot_sessions::HotSessions, master_key::MasterKey, password::Hasher, registration::clean_user_agent,
+    signing::KeyRing,
+};
+
+/// What the edge calls the User-Agent of its caller.
+const USER_AGENT: &str = "x-user-agent";
+
+pub(crate) struct Auth {
+    pub pool: PgPool,
+    pub master_key: Arc<MasterKey>,
+    pub keys: Arc<KeyRing>,
+    pub hasher: Hasher,
+    pub hot_sessions: HotSessions,
+}
+
+#[async_trait]
+impl AuthService for Auth {
+    async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
+        let user = users::create(self, request.into_inner(), clock::now()).await?;
+        Ok(Response::new(user))
+    }
+
+    async fn get_current_user(&self, request: Request<GetCurrentUserRequest>) -> Result<Response<User>, Status> {
+        let caller = caller::user(&request)?;
+        let user = users::get(self, &caller, clock::now()).await?;
+        Ok(Response::new(user))
+    }
+
+    async fn create_session(&self, request: Request<CreateSessionRequest>) -> Result<Response<SessionTokens>, Status> {
+        let user_agent = user_agent(&request);
+        let tokens = sessions::create(self, request.into_inner(), user_agent, clock::now()).await?;
+        Ok(Response::new(tokens))
+    }
+
+    async fn refresh_session(
+        &self,
+        request: Request<RefreshSessionRequest>,
+    ) -> Result<Response<SessionTokens>, Status> {
+        let tokens = sessions::refresh(self, &request.into_inner(), clock::now()).await?;
+        Ok(Response::new(tokens))
+    }
+
+    async fn delete_current_session(
+        &self,
+        request: Request<DeleteCurrentSessionRequest>,
+    ) -> Result<Response<()>, Status> {
+        let caller = caller::user(&request)?;
+        sessions::delete(self, &caller, clock::now()).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn get_jwks(&self, _request: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {
+        Ok(Response::new(self.keys.jwks().clone()))
+    }
+}
+
+fn user_agent<T>(request: &Request<T>) -> String {
+    let header = request.metadata().get(USER_AGENT);
+    clean_user_agent(header.map_or(b"", |value| value.as_encoded_bytes()))
+}

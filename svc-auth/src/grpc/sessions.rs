@@ -1,0 +1,152 @@
+//! Logging in, staying logged in, logging out.
+
+use bookmesh_proto::auth::v1::{self as proto, CreateSessionRequest, RefreshSessionRequest, SessionTokens};
+use service::{caller::UserCaller, id, postgres, status::Violation, time::to_proto};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Auth;
+use crate::{
+    domain::{Session, SessionState, Verdict},
+    error::Error,
+    password::{Comparison, StoredHash, random_bytes},
+    refresh_token::{RefreshKey, RefreshToken},
+    registration::{Email, Password},
+    store::{self, EndReason},
+};
+
+/// A user who has shown the right password, and the hash to replace when it has become weak.
+struct Recognised {
+    user_id: Uuid,
+    rehash: Option<(StoredHash, StoredHash)>,
+}
+
+pub(super) async fn create(
+    auth: &Auth,
+    request: CreateSessionRequest,
+    user_agent: String,
+    now: OffsetDateTime,
+) -> Result<SessionTokens, Error> {
+    let Recognised { user_id, rehash } = recognise(auth, request).await?;
+    let session = Session {
+        id: id::generate(),
+        user_id,
+        user_agent,
+        created_at: now,
+        state: SessionState::new(now),
+    };
+    let key_bytes = random_bytes::<32>();
+    let key_sealed = auth.master_key.seal(&purpose(session.id), &key_bytes);
+
+    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
+    if let Some((old, new)) = &rehash {
+        store::replace_password_hash(&mut transaction, user_id, old, new).await?;
+    }
+    if !store::insert_session(&mut transaction, &session, &key_sealed).await? {
+        return Err(Error::InvalidCredentials);
+    }
+    transaction.commit().await?;
+
+    tracing::info!(user.id = %user_id, session.id = %session.id, "session opened");
+    tokens(auth, &session, &RefreshKey::new(&key_bytes), now)
+}
+
+pub(super) async fn refresh(
+    auth: &Auth,
+    request: &RefreshSessionRequest,
+    now: OffsetDateTime,
+) -> Result<SessionTokens, Error> {
+    if request.refresh_token.is_empty() {
+        return Err(Violation::new("refresh_token", "must not be empty").into());
+    }
+    let token = RefreshToken::parse(&request.refresh_token).ok_or(Error::InvalidRefreshToken)?;
+
+    let mut transaction = auth.pool.begin().await?;
+    let locked = store::lock_session(&mut transaction, token.session_id).await?;
+    let locked = locked.ok_or(Error::InvalidRefreshToken)?;
+    let mut session = locked.session;
+    let key = RefreshKey::new(&auth.master_key.open(&purpose(session.id), &locked.hmac_key_sealed)?);
+    if !key.is_authentic(&token) {
+        tracing::warn!(session.id = %session.id, "refresh token was forged");
+        return Err(Error::InvalidRefreshToken);
+    }
+    match session.state.present(token.generation, now) {
+        Verdict::Rotate(state) => {
+            session.state = state;
+            store::rotate_session(&mut transaction, &session).await?;
+            transaction.commit().await?;
+        }
+        Verdict::Reissue => transaction.rollback().await?,
+        Verdict::Reused(_) => {
+            store::end_session(&mut transaction, session.user_id, session.id, EndReason::Reuse, now).await?;
+            transaction.commit().await?;
+            auth.hot_sessions.note_end(session.id).await;
+            tracing::warn!(user.id = %session.user_id, session.id = %session.id, "refresh token reused, session ended");
+            return Err(Error::RefreshTokenReused);
+        }
+        Verdict::Ended => return Err(Error::SessionEnded),
+    }
+
+    tokens(auth, &session, &key, now)
+}
+
+/// Ends the session once; again changes nothing, so that a caller whose answer was lost can repeat it.
+pub(super) async fn delete(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<(), Error> {
+    let (user_id, session_id) = (caller.user_id, caller.session_id);
+
+    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
+    let ended = store::end_session(&mut transaction, user_id, session_id, EndReason::Logout, now).await?;
+    transaction.commit().await?;
+    auth.hot_sessions.note_end(session_id).await;
+
+    if ended {
+        tracing::info!(user.id = %user_id, session.id = %session_id, "session ended by its user");
+    }
+    Ok(())
+}
+
+/// An unknown address takes the same work and gets the same answer as a wrong password.
+async fn recognise(auth: &Auth, request: CreateSessionRequest) -> Result<Recognised, Error> {
+    if request.email.is_empty() {
+        return Err(Violation::new("email", "must not be empty").into());
+    }
+    let password = Password::parse_given(request.password)?;
+    let account = match Email::parse(request.email) {
+        Ok(email) => store::user_for_login(&auth.pool, &email.key()).await?,
+        Err(_) => None,
+    };
+    let (user_id, stored) = account.unzip();
+    let comparison = auth.hasher.compare(password, stored.clone()).await?;
+    let rehash = match comparison {
+        Comparison::Wrong => None,
+        Comparison::Right => Some(None),
+        Comparison::RightButWeak(new) => Some(stored.map(|old| (old, new))),
+    };
+    match (user_id, rehash) {
+        (Some(user_id), Some(rehash)) => Ok(Recognised { user_id, rehash }),
+        _ => {
+            tracing::info!(user.id = user_id.map(tracing::field::display), "log-in refused");
+            Err(Error::InvalidCredentials)
+        }
+    }
+}
+
+fn tokens(auth: &Auth, session: &Session, key: &RefreshKey, now: OffsetDateTime) -> Result<SessionTokens, Error> {
+    let access = auth.keys.sign(session, Uuid::new_v4(), now)?;
+    Ok(SessionTokens {
+        access_token: access.token,
+        refresh_token: key.issue(session.id, session.state.generation),
+        expires_in: i32::try_from(access.life.whole_seconds()).unwrap_or(i32::MAX),
+        session: Some(proto::Session {
+            id: session.id.to_string(),
+            user_id: session.user_id.to_string(),
+            create_time: Some(to_proto(session.created_at)),
+            expire_time: Some(to_proto(session.state.expires_at)),
+            user_agent: session.user_agent.clone(),
+        }),
+    })
+}
+
+fn purpose(session_id: Uuid) -> String {
+    format!("refresh key of session {session_id}")
+}

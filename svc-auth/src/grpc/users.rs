@@ -1,0 +1,63 @@
+//! Registering, and who am I.
+
+use bookmesh_proto::auth::v1::{CreateUserRequest, User};
+use service::{caller::UserCaller, id, postgres, time::to_proto};
+use time::OffsetDateTime;
+
+use super::Auth;
+use crate::{
+    error::Error,
+    registration::Registration,
+    store::{self, NewUser},
+};
+
+pub(super) async fn create(auth: &Auth, request: CreateUserRequest, now: OffsetDateTime) -> Result<User, Error> {
+    let registration = Registration::parse(request.email, request.password, request.display_name)?;
+    let email_key = registration.email.key();
+    // Hashed before anybody looks whether the address is taken: the answer takes as long either way.
+    let password_hash = auth.hasher.hash(registration.password).await?;
+    let user = NewUser {
+        id: id::generate(),
+        email: registration.email.as_str(),
+        email_key: &email_key,
+        display_name: &registration.display_name,
+        password_hash: &password_hash,
+        now,
+    };
+    let answer = User {
+        id: user.id.to_string(),
+        email: user.email.to_owned(),
+        display_name: user.display_name.to_owned(),
+        create_time: Some(to_proto(now)),
+    };
+
+    let mut transaction = postgres::begin(&auth.pool, user.id).await?;
+    if !store::insert_user(&mut transaction, user).await? {
+        return Err(Error::EmailTaken);
+    }
+    transaction.commit().await?;
+
+    tracing::info!(user.id = answer.id, "user registered");
+    Ok(answer)
+}
+
+pub(super) async fn get(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<User, Error> {
+    auth.hot_sessions
+        .require_live(caller.user_id, caller.session_id, now)
+        .await?;
+
+    let user = store::user_by_id(&auth.pool, caller.user_id).await?;
+
+    user.map(User::from).ok_or(Error::UserNotFound)
+}
+
+impl From<store::User> for User {
+    fn from(user: store::User) -> User {
+        User {
+            id: user.id.to_string(),
+            email: user.email,
+            display_name: user.display_name,
+            create_time: Some(to_proto(user.created_at)),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Hashing passwords: Argon2id with a pepper, so many at a time as there are cores, and a short queue before it.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow, bail};
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use aws_lc_rs::{hmac, rand};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+
+use crate::{error::Error, master_key::MasterKey, registration::Password};
+
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+const SALT_BYTES: usize = 16;
+const TAG_BYTES: usize = 32;
+
+/// How many may wait: at 27 ms each, two cores serve them within the deadline.
+const QUEUE: usize = 64;
+const QUEUE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// A hash as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredHash {
+    /// PHC string.
+    pub phc: String,
+    pub pepper_id: String,
+}
+
+/// What comparing a password found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Wrong,
+    Right,
+    /// Right, but the stored hash is weaker than one made today: this is what to store instead.
+    RightButWeak(StoredHash),
+}
+
+/// Admission to Argon2. It bounds memory too: each hash under way takes 19 MiB, and no other does.
+pub(crate) struct Hasher {
+    master_key: Arc<MasterKey>,
+    cores: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    /// Compared with when there is no account, so that the answer takes as long.
+    decoy: StoredHash,
+}
+
+impl Hasher {
+    pub(crate) fn new(master_key: Arc<MasterKey>, cores: usize) -> anyhow::Result<Hasher> {
+        let decoy_password = random_bytes::<32>();
+        Ok(Hasher {
+            decoy: hash(&master_key, &decoy_password)?,
+            master_key,
+            cores: Arc::new(Semaphore::new(cores)),
+            places: Arc::new(Semaphore::new(cores + QUEUE)),
+        })
+    }
+
+    pub(crate) async fn hash(&self, password: Password) -> Result<StoredHash, Error> {
+        let master_key = Arc::clone(&self.master_key);
+        self.run(move || hash(&master_key, password.as_bytes())).await
+    }
+
+    /// Compares with the stored hash of the account, or does the same work when there is none.
+    pub(crate) async fn compare(&self, password: Password, stored: Option<StoredHash>) -> Result<Comparison, Error> {
+        let master_key = Arc::clone(&self.master_key);
+        let has_account = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.decoy.clone());
+        let comparison = self
+            .run(move || compare(&master_key, password.as_bytes(), &stored))
+            .await?;
+        Ok(if has_account { comparison } else { Comparison::Wrong })
+    }
+
+    /// The permits go along with the work: a caller who hangs up frees no core that is still hashing.
+    async fn run<T, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> anyhow::Result<T> + Send + 'static,
+    {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Busy)?;
+        let core = timeout(QUEUE_DEADLINE, Arc::clone(&self.cores).acquire_owned())
+            .await
+            .map_err(|_| Error::Busy)?
+            .context("waiting for a core")?;
+        let guarded = move || {
+            let _held = (place, core);
+            work()
+        };
+        Ok(spawn_blocking(guarded).await.context("hashing a password")??)
+    }
+}
+
+fn hash(master_key: &MasterKey, password: &[u8]) -> anyhow::Result<StoredHash> {
+    hash_with(master_key, password, params())
+}
+
+fn hash_with(master_key: &MasterKey, password: &[u8], params: Params) -> anyhow::Result<StoredHash> {
+    let peppered = master_key.pepper(password);
+    let phc = argon2(params)
+        .hash_password_with_salt(peppered.as_ref(), &random_bytes::<SALT_BYTES>())
+        .map_err(|error| anyhow!("hashing with argon2: {error}"))?
+        .to_string();
+    Ok(StoredHash {
+        phc,
+        pepper_id: master_key.pepper_id().to_owned(),
+    })
+}
+
+fn compare(master_key: &MasterKey, password: &[u8], stored: &StoredHash) -> anyhow::Result<Comparison> {
+    if stored.pepper_id != master_key.pepper_id() {
+        bail!(
+            "a password hash was made with pepper {}, which is not known",
+            stored.pepper_id
+        );
+    }
+    let parsed = PasswordHash::new(&stored.phc).map_err(|error| anyhow!("reading a stored hash: {error}"))?;
+    let peppered: hmac::Tag = master_key.pepper(password);
+    if argon2(params()).verify_password(peppered.as_ref(), &parsed).is_err() {
+        return Ok(Comparison::Wrong);
+    }
+    if is_weak(&parsed) {
+        return Ok(Comparison::RightButWeak(hash(master_key, password)?));
+    }
+    Ok(Comparison::Right)
+}
+
+fn is_weak(stored: &PasswordHash) -> bool {
+    let Ok(stored_params) = Params::try_from(stored) else {
+        return true;
+    };
+    stored.algorithm != Algorithm::Argon2id.ident()
+        || stored_params.m_cost() < MEMORY_KIB
+        || stored_params.t_cost() < PASSES
+        || stored.hash.is_none_or(|tag| tag.len() < TAG_BYTES)
+}
+
+fn argon2(params: Params) -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+fn params() -> Params {
+    Params::new(MEMORY_KIB, PASSES, LANES, Some(TAG_BYTES)).expect("the parameters are within Argon2's limits")
+}
+
+/// Unpredictable bytes.
+pub(crate) fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    rand::fill(&mut bytes).expect("the operating system has randomness");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+
+    use super::*;
+
+    fn master_key() -> Arc<MasterKey> {
+        Arc::new(MasterKey::parse(&BASE64_STANDARD.encode([1; 32])).unwrap())
+    }
+
+    fn password(text: &str) -> Password {
+        Password::parse_given(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_hash_is_argon2id_with_the_decided_parameters() {
+        let stored = hash(&master_key(), b"correct horse battery").unwrap();
+
+        assert!(
+            stored.phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{}",
+            stored.phc
+        );
+        let parsed = PasswordHash::new(&stored.phc).unwrap();
+        assert_eq!(parsed.salt.unwrap().len(), SALT_BYTES);
+        assert_eq!(parsed.hash.unwrap().len(), TAG_BYTES);
+    }
+
+    #[test]
+    fn passwords_are_compared_exactly_as_they_were_received() {
+        let pairs = [
+            ("correct horse battery", "correct horse battery "),
+            ("NUL \0 and what follows", "NUL \0 and what comes"),
+            ("composed \u{e9} ........", "composed e\u{301} ........"),
+        ];
+        for (right, wrong) in pairs {
+            let stored = hash(&master_key(), right.as_bytes()).unwrap();
+
+            assert_eq!(
+                compare(&master_key(), right.as_bytes(), &stored).unwrap(),
+                Comparison::Right
+            );
+            assert_eq!(
+                compare(&master_key(), wrong.as_bytes(), &stored).unwrap(),
+                Comparison::Wrong
+            );
+        }
+    }
+
+    #[test]
+    fn a_right_password_replaces_a_weaker_hash() {
+        let weak = hash_with(&master_key(), b"password", Params::new(7_168, 1, 1, None).unwrap()).unwrap();
+
+        let Comparison::RightButWeak(stronger) = compare(&master_key(), b"password", &weak).unwrap() else {
+            panic!("a weak hash was not noticed");
+        };
+
+        assert_eq!(
+            compare(&master_key(), b"password", &stronger).unwrap(),
+            Comparison::Right
+        );
+        assert_eq!(compare(&master_key(), b"wrong", &weak).unwrap(), Comparison::Wrong);
+    }
+
+    #[test]
+    fn a_hash_of_another_pepper_is_an_error_and_no_wrong_password() {
+        let mut stored = hash(&master_key(), b"password").unwrap();
+        stored.pepper_id = "another".to_owned();
+
+        assert!(compare(&master_key(), b"password", &stored).is_err());
+    }
+
+    #[tokio::test]
+    async fn without_an_account_no_password_is_right() {
+        let hasher = Hasher::new(master_key(), 1).unwrap();
+
+        let comparison = hasher.compare(password("anything"), None).await.unwrap();
+
+        assert_eq!(comparison, Comparison::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_and_a_long_wait_are_told_apart_from_failure() {
+        let hasher = Hasher::new(master_key(), 1).unwrap();
+        let _core = Arc::clone(&hasher.cores).try_acquire_owned().unwrap();
+
+        let waited_too_long = hasher.hash(password("password")).await;
+        assert!(matches!(waited_too_long, Err(Error::Busy)));
+
+        let places = u32::try_from(QUEUE + 1).unwrap();
+        let _places = Arc::clone(&hasher.places).try_acquire_many_owned(places).unwrap();
+        let found_no_place = timeout(Duration::from_millis(100), hasher.hash(password("password"))).await;
+        assert!(matches!(found_no_place, Ok(Err(Error::Busy))));
+    }
+}

@@ -1,0 +1,261 @@
+//! All SQL of users, sessions and signing keys. What is one user's is read and written under row-level security.
+
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    domain::{Session, SessionState},
+    password::StoredHash,
+};
+
+/// A user as others may see it.
+pub(crate) struct User {
+    pub id: Uuid,
+    pub email: String,
+    pub display_name: String,
+    pub created_at: OffsetDateTime,
+}
+
+/// A user to be.
+pub(crate) struct NewUser<'a> {
+    pub id: Uuid,
+    pub email: &'a str,
+    pub email_key: &'a str,
+    pub display_name: &'a str,
+    pub password_hash: &'a StoredHash,
+    pub now: OffsetDateTime,
+}
+
+/// Why a session was ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum EndReason {
+    Logout,
+    Reuse,
+}
+
+/// A locked session with the key of its refresh tokens, still sealed.
+pub(crate) struct LockedSession {
+    pub session: Session,
+    pub hmac_key_sealed: Vec<u8>,
+}
+
+/// A key that signs access tokens, its private half still sealed.
+pub(crate) struct SigningKeyRow {
+    pub id: String,
+    pub public_key: Vec<u8>,
+    pub private_key_sealed: Vec<u8>,
+    pub created_at: OffsetDateTime,
+    pub retired_at: Option<OffsetDateTime>,
+}
+
+/// Answers false when the address is taken.
+pub(crate) async fn insert_user(connection: &mut PgConnection, user: NewUser<'_>) -> sqlx::Result<bool> {
+    let inserted = sqlx::query!(
+        "INSERT INTO users (id, email, email_key, display_name, password_hash, pepper_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (email_key) DO NOTHING",
+        user.id,
+        user.email,
+        user.email_key,
+        user.display_name,
+        user.password_hash.phc,
+        user.password_hash.pepper_id,
+        user.now
+    )
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+pub(crate) async fn user_for_login(pool: &PgPool, email_key: &str) -> sqlx::Result<Option<(Uuid, StoredHash)>> {
+    let row = sqlx::query!(
+        r#"SELECT id AS "id!", password_hash AS "password_hash!", pepper_id AS "pepper_id!" FROM user_for_login($1)"#,
+        email_key
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| {
+        let stored = StoredHash {
+            phc: row.password_hash,
+            pepper_id: row.pepper_id,
+        };
+        (row.id, stored)
+    }))
+}
+
+pub(crate) async fn user_by_id(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<User>> {
+    sqlx::query_as!(
+        User,
+        r#"SELECT id AS "id!", email AS "email!", display_name AS "display_name!", created_at AS "created_at!"
+           FROM user_by_id($1)"#,
+        id
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Does nothing when the hash has been replaced meanwhile.
+pub(crate) async fn replace_password_hash(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    old: &StoredHash,
+    new: &StoredHash,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE users SET password_hash = $3, pepper_id = $4 WHERE id = $1 AND password_hash = $2",
+        user_id,
+        old.phc,
+        new.phc,
+        new.pepper_id
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Answers false when there is no such user any more.
+pub(crate) async fn insert_session(
+    connection: &mut PgConnection,
+    session: &Session,
+    hmac_key_sealed: &[u8],
+) -> sqlx::Result<bool> {
+    let inserted = sqlx::query!(
+        "INSERT INTO sessions (id, user_id, generation, hmac_key_sealed, auth_epoch, user_agent,
+                               created_at, expires_at, rotated_at)
+         SELECT $1, users.id, $3, $4, users.auth_epoch, $5, $6, $7, $8 FROM users WHERE users.id = $2",
+        session.id,
+        session.user_id,
+        session.state.generation,
+        hmac_key_sealed,
+        session.user_agent,
+        session.created_at,
+        session.state.expires_at,
+        session.state.rotated_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Makes the transaction the owner's and locks the session until its end: refreshes of one session go one by one.
+pub(crate) async fn lock_session(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<LockedSession>> {
+    let owner = sqlx::query_scalar!("SELECT adopt_owner_of_session($1)", id)
+        .fetch_one(&mut *connection)
+        .await?;
+    let Some(owner) = owner else {
+        return Ok(None);
+    };
+    let row = sqlx::query!(
+        r#"SELECT sessions.generation, sessions.hmac_key_sealed, sessions.user_agent, sessions.created_at,
+                  sessions.expires_at, sessions.rotated_at, sessions.revoked_at IS NOT NULL AS "revoked!",
+                  sessions.auth_epoch <> users.auth_epoch AS "epoch_is_over!"
+           FROM sessions JOIN users ON users.id = sessions.user_id
+           WHERE sessions.id = $1 AND sessions.user_id = $2
+           FOR UPDATE OF sessions"#,
+        id,
+        owner
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| LockedSession {
+        hmac_key_sealed: row.hmac_key_sealed,
+        session: Session {
+            id,
+            user_id: owner,
+            user_agent: row.user_agent,
+            created_at: row.created_at,
+            state: SessionState {
+                generation: row.generation,
+                rotated_at: row.rotated_at,
+                expires_at: row.expires_at,
+                revoked: row.revoked,
+                epoch_is_over: row.epoch_is_over,
+            },
+        },
+    }))
+}
+
+pub(crate) async fn rotate_session(connection: &mut PgConnection, session: &Session) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE sessions SET generation = $3, rotated_at = $4 WHERE id = $1 AND user_id = $2",
+        session.id,
+        session.user_id,
+        session.state.generation,
+        session.state.rotated_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Answers false when the session had ended before, or is not this user's.
+pub(crate) async fn end_session(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    id: Uuid,
+    reason: EndReason,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let ended = sqlx::query!(
+        "UPDATE sessions SET revoked_at = $3, revoked_reason = $4
+         WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL",
+        id,
+        user_id,
+        now,
+        reason.as_str()
+    )
+    .execute(connection)
+    .await?;
+    Ok(ended.rows_affected() == 1)
+}
+
+pub(crate) async fn session_is_live(pool: &PgPool, user_id: Uuid, id: Uuid, now: OffsetDateTime) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"SELECT session_is_live($1, $2, $3) AS "live!""#, user_id, id, now)
+        .fetch_one(pool)
+        .await
+}
+
+pub(crate) async fn ended_sessions(pool: &PgPool, since: OffsetDateTime) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(r#"SELECT id AS "id!" FROM ended_sessions($1) AS id"#, since)
+        .fetch_all(pool)
+        .await
+}
+
+/// Does nothing when there is an active key already.
+pub(crate) async fn insert_signing_key(pool: &PgPool, key: &SigningKeyRow) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO signing_keys (id, public_key, private_key_sealed, created_at)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING",
+        key.id,
+        key.public_key,
+        key.private_key_sealed,
+        key.created_at
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The active key, then those retired after a moment, newest first.
+pub(crate) async fn signing_keys(pool: &PgPool, retired_after: OffsetDateTime) -> sqlx::Result<Vec<SigningKeyRow>> {
+    sqlx::query_as!(
+        SigningKeyRow,
+        "SELECT id, public_key, private_key_sealed, created_at, retired_at FROM signing_keys
+         WHERE retired_at IS NULL OR retired_at > $1
+         ORDER BY retired_at DESC NULLS FIRST, id DESC",
+        retired_after
+    )
+    .fetch_all(pool)
+    .await
+}
+
+impl EndReason {
+    fn as_str(self) -> &'static str {
+        match self {
+            EndReason::Logout => "logout",
+            EndReason::Reuse => "reuse",
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The database keeps users apart even when a query forgets to.
+
+use sqlx::{Connection, PgConnection, Row};
+
+use crate::app::{PASSWORD, TestApp};
+
+async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
+    sqlx::query(query).fetch_one(connection).await.unwrap().get(0)
+}
+
+async fn two_users(app: &TestApp) -> String {
+    let ada = app.register("ada@example.com", PASSWORD).await.unwrap();
+    app.register("bob@example.com", PASSWORD).await.unwrap();
+    app.log_in("ada@example.com", PASSWORD).await.unwrap();
+    app.log_in("bob@example.com", PASSWORD).await.unwrap();
+    ada.id
+}
+
+#[tokio::test]
+async fn without_an_owner_no_row_is_seen_and_with_one_only_the_owners() {
+    let app = TestApp::start().await;
+    let ada = two_users(&app).await;
+    let mut connection = PgConnection::connect(&app.database.app_url).await.unwrap();
+
+    for query in ["SELECT count(*) FROM users", "SELECT count(*) FROM sessions"] {
+        assert_eq!(count(&mut connection, query).await, 0, "{query}");
+    }
+    sqlx::query("SELECT set_config('bookmesh.owner', $1, false)")
+        .bind(&ada)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    for query in ["SELECT count(*) FROM users", "SELECT count(*) FROM sessions"] {
+        assert_eq!(count(&mut connection, query).await, 1, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_service_cannot_write_for_another_user() {
+    let app = TestApp::start().await;
+    let ada = two_users(&app).await;
+    let mut connection = PgConnection::connect(&app.database.app_url).await.unwrap();
+    sqlx::query("SELECT set_config('bookmesh.owner', $1, false)")
+        .bind(&ada)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+
+    let renamed = sqlx::query("UPDATE users SET display_name = 'mine' WHERE email = 'bob@example.com'");
+    assert_eq!(renamed.execute(&mut connection).await.unwrap().rows_affected(), 0);
+
+    let moved = sqlx::query("UPDATE sessions SET user_id = gen_random_uuid()")
+        .execute(&mut connection)
+        .await;
+    assert!(moved.unwrap_err().to_string().contains("row-level security"));
+}
+
+#[tokio::test]
+async fn the_service_owns_nothing_and_cannot_switch_the_policies_off() {
+    let app = TestApp::start().await;
+    let mut connection = PgConnection::connect(&app.database.app_url).await.unwrap();
+
+    for statement in [
+        "ALTER TABLE users NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
+        "CREATE POLICY everything ON users USING (true)",
+        "SET ROLE auth_owner",
+    ] {
+        assert!(
+            sqlx::query(statement).execute(&mut connection).await.is_err(),
+            "{statement}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_dump_of_the_database_holds_no_password_and_no_usable_key() {
+    let app = TestApp::start().await;
+    let tokens = app.ada().await;
+    let mut admin = app.admin().await;
+
+    let dump = "SELECT (SELECT string_agg(users::text, '') FROM users)
+                    || (SELECT string_agg(sessions::text, '') FROM sessions)
+                    || (SELECT string_agg(signing_keys::text, '') FROM signing_keys)";
+    let dump: String = sqlx::query(dump).fetch_one(&mut admin).await.unwrap().get(0);
+
+    assert!(!dump.contains(PASSWORD));
+    assert!(!dump.contains(&tokens.refresh_token));
+    // PKCS#8 of an Ed25519 key begins with this algorithm identifier.
+    assert!(!dump.contains("06032b6570"));
+}

@@ -1,0 +1,12 @@
+//! svc-auth through its port, on real Postgres and Redis.
+
+mod app;
+mod endings;
+mod flood;
+mod isolation;
+mod process;
+mod redis;
+mod refresh;
+mod sessions;
+mod tokens;
+mod users;
