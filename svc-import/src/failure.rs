@@ -36,6 +36,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(reason: Reason, line: u32, description: impl Into<String>) -> Self {
-        Self { reason, line, description: description.into() }
+        Self {
+            reason,
+            line,
+            description: description.into(),
+        }
     }
 }

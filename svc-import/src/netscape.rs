@@ -72,7 +72,10 @@ impl Parser {
             patience_bytes: PATIENCE_BYTES,
             blank: true,
         };
-        Self { decoder: Decoder::new(), body }
+        Self {
+            decoder: Decoder::new(),
+            body,
+        }
     }
 
     /// Reads the next bytes of the file; adds the rows that are whole by now.
@@ -96,12 +99,24 @@ impl Body {
             }
             Piece::Malformed => {
                 self.blank = false;
-                self.damaged(Damage { malformed: true, nul: false }, rows)?;
+                self.damaged(
+                    Damage {
+                        malformed: true,
+                        nul: false,
+                    },
+                    rows,
+                )?;
                 self.patiently("\u{FFFD}", rows)
             }
             Piece::Nul => {
                 self.blank = false;
-                self.damaged(Damage { malformed: false, nul: true }, rows)?;
+                self.damaged(
+                    Damage {
+                        malformed: false,
+                        nul: true,
+                    },
+                    rows,
+                )?;
                 self.spend(1)
             }
         }
@@ -128,11 +143,13 @@ impl Body {
     }
 
     fn tokens(&mut self, text: &str, rows: &mut Vec<Row>) -> Result<(), Failure> {
-        self.tokenizer.push(text, &mut |token, line| self.builder.take(token, line, rows))
+        self.tokenizer
+            .push(text, &mut |token, line| self.builder.take(token, line, rows))
     }
 
     fn damaged(&mut self, damage: Damage, rows: &mut Vec<Row>) -> Result<(), Failure> {
-        self.tokenizer.damaged(damage, &mut |token, line| self.builder.take(token, line, rows))
+        self.tokenizer
+            .damaged(damage, &mut |token, line| self.builder.take(token, line, rows))
     }
 
     fn finish(self, rows: &mut Vec<Row>) -> Result<(), Failure> {
@@ -147,7 +164,11 @@ impl Body {
     }
 
     fn not_a_bookmark_file(&self, what: &str) -> Failure {
-        Failure::new(Reason::NotABookmarkFile, self.tokenizer.line(), format!("this is not an HTML file of bookmarks: {what}"))
+        Failure::new(
+            Reason::NotABookmarkFile,
+            self.tokenizer.line(),
+            format!("this is not an HTML file of bookmarks: {what}"),
+        )
     }
 }
 

@@ -28,7 +28,10 @@ pub(crate) fn reason_to_skip(url: &str) -> Option<String> {
     let Some(scheme) = scheme(url) else {
         return Some("the URL is relative: it has no scheme such as https".to_owned());
     };
-    if let Some((_, reason)) = UNFIT_SCHEMES.iter().find(|(unfit, _)| scheme.eq_ignore_ascii_case(unfit)) {
+    if let Some((_, reason)) = UNFIT_SCHEMES
+        .iter()
+        .find(|(unfit, _)| scheme.eq_ignore_ascii_case(unfit))
+    {
         return Some(format!("{reason}: {}", scheme.to_ascii_lowercase()));
     }
     (url.len() > URL_LIMIT_BYTES).then(|| format!("the URL is longer than {URL_LIMIT_BYTES} bytes"))
@@ -47,21 +50,48 @@ mod tests {
 
     #[test]
     fn addresses_that_lead_somewhere_are_taken() {
-        for url in ["https://a.example/", "HTTP://A", "ftp://a/b", "mailto:a@b", "file:///c", "web+app:x"] {
+        for url in [
+            "https://a.example/",
+            "HTTP://A",
+            "ftp://a/b",
+            "mailto:a@b",
+            "file:///c",
+            "web+app:x",
+        ] {
             assert_eq!(reason_to_skip(url), None, "{url}");
         }
     }
 
     #[test]
     fn others_are_skipped_with_a_reason() {
-        assert_eq!(reason_to_skip("JavaScript:void(0)").unwrap(), "the URL is a script: javascript");
-        assert_eq!(reason_to_skip("place:sort=8").unwrap(), "the URL is a query of Firefox's own: place");
-        assert_eq!(reason_to_skip("data:text/html,x").unwrap(), "the URL holds the document itself: data");
+        assert_eq!(
+            reason_to_skip("JavaScript:void(0)").unwrap(),
+            "the URL is a script: javascript"
+        );
+        assert_eq!(
+            reason_to_skip("place:sort=8").unwrap(),
+            "the URL is a query of Firefox's own: place"
+        );
+        assert_eq!(
+            reason_to_skip("data:text/html,x").unwrap(),
+            "the URL holds the document itself: data"
+        );
         assert_eq!(reason_to_skip("").unwrap(), "the link has no URL");
-        for url in ["/a/b", "//host/a", "a.html", "www.example.com/?u=http://x", ":x", "1a:b"] {
+        for url in [
+            "/a/b",
+            "//host/a",
+            "a.html",
+            "www.example.com/?u=http://x",
+            ":x",
+            "1a:b",
+        ] {
             assert!(reason_to_skip(url).unwrap().starts_with("the URL is relative"), "{url}");
         }
-        assert!(reason_to_skip(&format!("https://a/{}", "x".repeat(URL_LIMIT_BYTES))).unwrap().contains("longer"));
+        assert!(
+            reason_to_skip(&format!("https://a/{}", "x".repeat(URL_LIMIT_BYTES)))
+                .unwrap()
+                .contains("longer")
+        );
     }
 
     #[test]

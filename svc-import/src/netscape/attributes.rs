@@ -85,6 +85,9 @@ impl Attributes {
     }
 
     fn find(&self, kept: Kept) -> Option<&Capture> {
-        self.values.iter().find(|(name, _)| *name == kept).map(|(_, value)| value)
+        self.values
+            .iter()
+            .find(|(name, _)| *name == kept)
+            .map(|(_, value)| value)
     }
 }

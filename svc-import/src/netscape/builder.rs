@@ -95,7 +95,9 @@ impl Builder {
             Some(tag) if tag.name == Name::Link => return self.finish_inside_link(tag, rows),
             Some(tag) => Some(format!("the file ends inside the tag that begins on line {}", tag.line)),
             None if in_title => Some(format!("the file ends on line {line} in the middle of this title")),
-            None if open_lists > 0 => Some(format!("the file ends on line {line} with folders left open; it may have been cut off")),
+            None if open_lists > 0 => Some(format!(
+                "the file ends on line {line} with folders left open; it may have been cut off"
+            )),
             None => None,
         };
         match &mut self.held {
@@ -179,14 +181,21 @@ impl Builder {
 
     /// Text of the link before it, unless a heading came between: folders have descriptions too, which nobody keeps.
     fn begin_details(&mut self) {
-        self.target = if self.heading.is_some() { Target::Nothing } else { Target::Description };
+        self.target = if self.heading.is_some() {
+            Target::Nothing
+        } else {
+            Target::Description
+        };
         self.text("\n");
     }
 
     fn begin_link(&mut self, tag: Tag, rows: &mut Vec<Row>) -> Result<(), Failure> {
         self.finish_draft(rows);
         if self.rows == self.max_rows {
-            let description = format!("line {} has one bookmark more than the {} that an import takes", tag.line, self.max_rows);
+            let description = format!(
+                "line {} has one bookmark more than the {} that an import takes",
+                tag.line, self.max_rows
+            );
             return Err(Failure::new(Reason::TooManyRows, tag.line, description));
         }
         self.rows += 1;
@@ -227,7 +236,11 @@ impl Draft {
     fn into_row(self) -> Row {
         let mut warnings = Vec::new();
         let title = kept(self.title.line(TITLE_LIMIT_BYTES), "the title", &mut warnings);
-        let description = kept(self.description.lines(DESCRIPTION_LIMIT_BYTES), "the description", &mut warnings);
+        let description = kept(
+            self.description.lines(DESCRIPTION_LIMIT_BYTES),
+            "the description",
+            &mut warnings,
+        );
         let add_date = read_date(&self.tag, &mut warnings);
         let tags = read_tags(&self.tag, &mut warnings);
         if self.folder_was_cut {
@@ -238,7 +251,11 @@ impl Draft {
         let url = address::tidy(&attributes.value(Kept::Href).unwrap_or_default());
         Row {
             line: self.tag.line,
-            skip: if attributes.was_cut(Kept::Href) { Some(too_long()) } else { address::reason_to_skip(&url) },
+            skip: if attributes.was_cut(Kept::Href) {
+                Some(too_long())
+            } else {
+                address::reason_to_skip(&url)
+            },
             url,
             title,
             description,

@@ -15,8 +15,9 @@ const LAST_YEAR: i32 = 2100;
 /// Microseconds between 1601, where Chrome's own clock starts, and 1970.
 const WEBKIT_EPOCH_MICROSECONDS: i128 = 11_644_473_600_000_000;
 
-const APACHE_LOG: StaticFormatDescription =
-    format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]");
+const APACHE_LOG: StaticFormatDescription = format_description!(
+    "[day]/[month repr:short]/[year]:[hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]"
+);
 const DATE_AND_TIME: StaticFormatDescription = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 const DAY: StaticFormatDescription = format_description!("[year]-[month]-[day]");
 
@@ -92,7 +93,13 @@ mod tests {
 
     #[test]
     fn seconds_milliseconds_and_microseconds_are_told_apart() {
-        for text in ["1456433748", "1456433748000", "1456433748000000", " 1456433748 ", "1456433748.25"] {
+        for text in [
+            "1456433748",
+            "1456433748000",
+            "1456433748000000",
+            " 1456433748 ",
+            "1456433748.25",
+        ] {
             assert_eq!(seconds(text), 1_456_433_748, "{text}");
         }
     }
@@ -120,7 +127,18 @@ mod tests {
 
     #[test]
     fn damage_is_unreadable() {
-        for text in ["-1", "-1456433748", "1e18", "1000000000000000000", "NaN", "inf", "yesterday", "99999999999999999999", "2016-13-45", "99999999999"] {
+        for text in [
+            "-1",
+            "-1456433748",
+            "1e18",
+            "1000000000000000000",
+            "NaN",
+            "inf",
+            "yesterday",
+            "99999999999999999999",
+            "2016-13-45",
+            "99999999999",
+        ] {
             assert_eq!(read(text), ReadDate::Unreadable, "{text}");
         }
     }

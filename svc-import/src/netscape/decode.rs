@@ -29,7 +29,11 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self { window: Vec::new(), decoder: None, output: String::with_capacity(OUTPUT_BYTES) }
+        Self {
+            window: Vec::new(),
+            decoder: None,
+            output: String::with_capacity(OUTPUT_BYTES),
+        }
     }
 
     pub(crate) fn push(
@@ -69,7 +73,9 @@ impl Decoder {
         last: bool,
         take: &mut impl FnMut(Piece<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        let Some(decoder) = &mut self.decoder else {
+            return Ok(());
+        };
         loop {
             self.output.clear();
             let (result, read) = decoder.decode_to_string_without_replacement(bytes, &mut self.output, last);
@@ -110,8 +116,14 @@ fn declared(window: &[u8]) -> Option<&'static Encoding> {
     let name = b"charset";
     let start = head.windows(name.len()).position(|part| part == name)? + name.len();
     let value = head[start..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
-    let value = value.strip_prefix(b"\"").or_else(|| value.strip_prefix(b"'")).unwrap_or(value);
-    let end = value.iter().position(|byte| b"\"'> ;/\r\n\t".contains(byte)).unwrap_or(value.len());
+    let value = value
+        .strip_prefix(b"\"")
+        .or_else(|| value.strip_prefix(b"'"))
+        .unwrap_or(value);
+    let end = value
+        .iter()
+        .position(|byte| b"\"'> ;/\r\n\t".contains(byte))
+        .unwrap_or(value.len());
     let encoding = Encoding::for_label(&value[..end])?;
     let unfit = [UTF_16LE, UTF_16BE, REPLACEMENT, X_USER_DEFINED].contains(&encoding);
     (!unfit).then_some(encoding)

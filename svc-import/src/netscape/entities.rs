@@ -14,7 +14,11 @@ pub(crate) fn decode(text: &str) -> String {
 /// `&amp;nbsp;`, is decoded once only: titles of pages about HTML do mean `&nbsp;`.
 pub(crate) fn decode_prose(text: &str) -> String {
     let once = decode(text);
-    if text.contains("&amp;#") { decode_with(&once, numeric_reference) } else { once }
+    if text.contains("&amp;#") {
+        decode_with(&once, numeric_reference)
+    } else {
+        once
+    }
 }
 
 fn decode_with(text: &str, read: impl Fn(&str) -> Option<String>) -> String {
@@ -34,7 +38,10 @@ fn decode_with(text: &str, read: impl Fn(&str) -> Option<String>) -> String {
 
 /// What looks like a reference at the start of `text`, with its `&` and `;`.
 fn reference(text: &str) -> Option<&str> {
-    let end = text.bytes().take(LONGEST_REFERENCE_BYTES).position(|byte| byte == b';')?;
+    let end = text
+        .bytes()
+        .take(LONGEST_REFERENCE_BYTES)
+        .position(|byte| byte == b';')?;
     Some(&text[..=end])
 }
 
@@ -81,14 +88,28 @@ mod tests {
 
     #[test]
     fn references_are_decoded_once() {
-        assert_eq!(decode("a &amp; b &lt;c&gt; &quot;d&quot; &#39;e&#x27; &eacute;&hellip;"), "a & b <c> \"d\" 'e' é…");
+        assert_eq!(
+            decode("a &amp; b &lt;c&gt; &quot;d&quot; &#39;e&#x27; &eacute;&hellip;"),
+            "a & b <c> \"d\" 'e' é…"
+        );
         assert_eq!(decode("&amp;amp;"), "&amp;");
         assert_eq!(decode("&amp;#39;"), "&#39;");
     }
 
     #[test]
     fn what_is_no_reference_stays() {
-        for text in ["&", "&&", "a & b; c", "?a=1&copy=2", "&nosuchname;", "&#;", "&#x;", "&#12a;", "&#-3;", "&é;"] {
+        for text in [
+            "&",
+            "&&",
+            "a & b; c",
+            "?a=1&copy=2",
+            "&nosuchname;",
+            "&#;",
+            "&#x;",
+            "&#12a;",
+            "&#-3;",
+            "&é;",
+        ] {
             assert_eq!(decode(text), text);
         }
     }

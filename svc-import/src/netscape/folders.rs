@@ -23,7 +23,8 @@ pub(crate) struct Folders {
 impl Folders {
     pub(crate) fn open(&mut self, name: Option<String>, line: u32) -> Result<(), Failure> {
         if self.levels.len() == NESTING_LIMIT {
-            let description = format!("line {line} opens a list inside {NESTING_LIMIT} others; no bookmark file nests so deep");
+            let description =
+                format!("line {line} opens a list inside {NESTING_LIMIT} others; no bookmark file nests so deep");
             return Err(Failure::new(Reason::TooDeep, line, description));
         }
         let named = name.is_some();

@@ -24,11 +24,15 @@ const OTHER_FORMATS: [(&[u8], &str); 12] = [
 pub(crate) fn refuse_other_formats(window: &[u8]) -> Result<(), Failure> {
     for (magic, name) in OTHER_FORMATS {
         if window.starts_with(magic) {
-            return Err(not_a_bookmark_file(&format!("the file is {name}, not an HTML file of bookmarks")));
+            return Err(not_a_bookmark_file(&format!(
+                "the file is {name}, not an HTML file of bookmarks"
+            )));
         }
     }
     if window.trim_ascii_start().starts_with(b"{") {
-        return Err(not_a_bookmark_file("the file looks like JSON; export the bookmarks as HTML"));
+        return Err(not_a_bookmark_file(
+            "the file looks like JSON; export the bookmarks as HTML",
+        ));
     }
     Ok(())
 }

@@ -15,9 +15,16 @@ pub(crate) struct Tags {
 }
 
 pub(crate) fn read(text: &str) -> Tags {
-    let parts: Vec<&str> = if text.contains(',') { text.split(',').collect() } else { text.split_whitespace().collect() };
+    let parts: Vec<&str> = if text.contains(',') {
+        text.split(',').collect()
+    } else {
+        text.split_whitespace().collect()
+    };
     let mut seen = HashSet::new();
-    let mut tags = Tags { names: Vec::new(), complete: true };
+    let mut tags = Tags {
+        names: Vec::new(),
+        complete: true,
+    };
     for part in parts.into_iter().map(str::trim).filter(|part| !part.is_empty()) {
         let Cut { text: name, was_cut } = Cut::new(part, TAG_LIMIT_BYTES, false);
         if !seen.insert(name.to_lowercase()) {
@@ -39,7 +46,10 @@ mod tests {
 
     #[test]
     fn commas_separate_and_without_them_spaces_do() {
-        assert_eq!(read("rust, machine learning,,web ").names, ["rust", "machine learning", "web"]);
+        assert_eq!(
+            read("rust, machine learning,,web ").names,
+            ["rust", "machine learning", "web"]
+        );
         assert_eq!(read("public hello\tworld").names, ["public", "hello", "world"]);
         assert_eq!(read("@font-face").names, ["@font-face"]);
         assert!(read(" , ").names.is_empty());

@@ -12,7 +12,11 @@ pub(crate) struct Capture {
 
 impl Capture {
     pub(crate) fn new(limit_bytes: usize) -> Self {
-        Self { text: String::new(), limit_bytes, cut: false }
+        Self {
+            text: String::new(),
+            limit_bytes,
+            cut: false,
+        }
     }
 
     pub(crate) fn push(&mut self, more: &str) {
@@ -52,7 +56,10 @@ pub(crate) struct Cut {
 impl Cut {
     pub(crate) fn new(text: &str, limit_bytes: usize, was_cut: bool) -> Self {
         let fitting = prefix(text, limit_bytes);
-        Self { was_cut: was_cut || fitting.len() < text.len(), text: fitting.to_owned() }
+        Self {
+            was_cut: was_cut || fitting.len() < text.len(),
+            text: fitting.to_owned(),
+        }
     }
 }
 
@@ -84,20 +91,32 @@ mod tests {
 
     #[test]
     fn a_line_keeps_the_users_spaces_and_loses_the_files() {
-        assert_eq!(capture("\n  Linux, Unix OS,Other   stuff \n").line(64).text, "Linux, Unix OS,Other   stuff");
+        assert_eq!(
+            capture("\n  Linux, Unix OS,Other   stuff \n").line(64).text,
+            "Linux, Unix OS,Other   stuff"
+        );
         assert_eq!(capture("wrapped\r\n      title").line(64).text, "wrapped title");
     }
 
     #[test]
     fn lines_stay_lines() {
-        assert_eq!(capture("  one \n    two\n\n three\n  ").lines(64).text, "one\ntwo\n\nthree");
+        assert_eq!(
+            capture("  one \n    two\n\n three\n  ").lines(64).text,
+            "one\ntwo\n\nthree"
+        );
     }
 
     #[test]
     fn too_much_is_cut_between_characters() {
         let cut = capture("ääää").line(5);
 
-        assert_eq!(cut, Cut { text: "ää".to_owned(), was_cut: true });
+        assert_eq!(
+            cut,
+            Cut {
+                text: "ää".to_owned(),
+                was_cut: true
+            }
+        );
     }
 
     #[test]
@@ -108,6 +127,12 @@ mod tests {
         capture.push("cd");
         capture.push("ef");
 
-        assert_eq!(capture.line(64), Cut { text: "abc".to_owned(), was_cut: true });
+        assert_eq!(
+            capture.line(64),
+            Cut {
+                text: "abc".to_owned(),
+                was_cut: true
+            }
+        );
     }
 }

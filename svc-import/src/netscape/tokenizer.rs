@@ -165,9 +165,21 @@ impl Tokenizer {
         if self.state == State::Text {
             return None;
         }
-        let whole = !matches!(self.state, State::Open | State::OpenEnd | State::TagName | State::Markup | State::Comment);
-        let name = if whole && !self.is_end_tag { Name::from_text(&self.tag_name) } else { Name::Other };
-        Some(Tag { name, line: self.tag_line, attributes: self.attributes, damage: self.damage })
+        let whole = !matches!(
+            self.state,
+            State::Open | State::OpenEnd | State::TagName | State::Markup | State::Comment
+        );
+        let name = if whole && !self.is_end_tag {
+            Name::from_text(&self.tag_name)
+        } else {
+            Name::Other
+        };
+        Some(Tag {
+            name,
+            line: self.tag_line,
+            attributes: self.attributes,
+            damage: self.damage,
+        })
     }
 
     fn emit_tag(&mut self, take: &mut impl FnMut(Token<'_>, u32) -> Result<(), Failure>) -> Result<(), Failure> {
@@ -176,14 +188,26 @@ impl Tokenizer {
         if self.is_end_tag {
             return take(Token::End(name), self.tag_line);
         }
-        take(Token::Start(Tag { name, line: self.tag_line, attributes, damage }), self.tag_line)
+        take(
+            Token::Start(Tag {
+                name,
+                line: self.tag_line,
+                attributes,
+                damage,
+            }),
+            self.tag_line,
+        )
     }
 
     /// Line ends are LF, CR LF and the lone CR of old Macs.
     fn count_lines(&mut self, text: &str) {
         let bytes = text.as_bytes();
         for position in memchr2_iter(b'\n', b'\r', bytes) {
-            let follows_return = if position == 0 { self.after_return } else { bytes[position - 1] == b'\r' };
+            let follows_return = if position == 0 {
+                self.after_return
+            } else {
+                bytes[position - 1] == b'\r'
+            };
             if bytes[position] == b'\r' || !follows_return {
                 self.line = self.line.saturating_add(1);
             }
@@ -248,7 +272,11 @@ impl Tokenizer {
 
     fn open_end(&mut self, first: u8) -> (usize, Step) {
         self.is_end_tag = true;
-        let state = if first.is_ascii_alphabetic() { State::TagName } else { State::Bogus };
+        let state = if first.is_ascii_alphabetic() {
+            State::TagName
+        } else {
+            State::Bogus
+        };
         self.become_state(state, 0)
     }
 
@@ -329,7 +357,9 @@ impl Tokenizer {
     }
 
     fn unquoted(&mut self, text: &str) -> (usize, Step) {
-        let end = text.bytes().position(|byte| matches!(byte, b'>' | b' ' | b'\t' | b'\n' | b'\r' | 0x0C));
+        let end = text
+            .bytes()
+            .position(|byte| matches!(byte, b'>' | b' ' | b'\t' | b'\n' | b'\r' | 0x0C));
         self.attributes.push_value(&text[..end.unwrap_or(text.len())]);
         match end {
             Some(end) => self.become_state(State::BeforeName, end),
@@ -411,7 +441,12 @@ mod tests {
         let mut take = |token: Token<'_>, line: u32| {
             found.push(match token {
                 Token::Text(text) => format!("{line} text {text:?}"),
-                Token::Start(tag) => format!("{} start {:?} {:?}", tag.line, tag.name, tag.attributes.value(Kept::Href)),
+                Token::Start(tag) => format!(
+                    "{} start {:?} {:?}",
+                    tag.line,
+                    tag.name,
+                    tag.attributes.value(Kept::Href)
+                ),
                 Token::End(name) => format!("{line} end {name:?}"),
                 Token::NetscapeDoctype => format!("{line} doctype"),
                 Token::Damage(damage) => format!("{line} {damage:?}"),
@@ -441,24 +476,45 @@ mod tests {
 
     #[test]
     fn values_are_quoted_or_not() {
-        for tag in ["<a href=x>", "<a href = \"x\">", "<a href='x'/>", "<a icon=\"a>b\" HREF=\"x\" href=y>", "<a\thref=x\t>"] {
+        for tag in [
+            "<a href=x>",
+            "<a href = \"x\">",
+            "<a href='x'/>",
+            "<a icon=\"a>b\" HREF=\"x\" href=y>",
+            "<a\thref=x\t>",
+        ] {
             assert_eq!(tokens(tag), ["1 start Link Some(\"x\")"], "{tag}");
         }
     }
 
     #[test]
     fn comments_pass_by_with_all_that_is_in_them() {
-        assert_eq!(tokens("a<!-- <a href=x> - -- > --->b<!---->c<!-->d"), ["1 text \"a\"", "1 text \"b\"", "1 text \"c\"", "1 text \"d\""]);
+        assert_eq!(
+            tokens("a<!-- <a href=x> - -- > --->b<!---->c<!-->d"),
+            ["1 text \"a\"", "1 text \"b\"", "1 text \"c\"", "1 text \"d\""]
+        );
     }
 
     #[test]
     fn a_lone_bracket_is_text() {
-        assert_eq!(tokens("1 < 2 <3"), ["1 text \"1 \"", "1 text \"<\"", "1 text \" 2 \"", "1 text \"<\"", "1 text \"3\""]);
+        assert_eq!(
+            tokens("1 < 2 <3"),
+            [
+                "1 text \"1 \"",
+                "1 text \"<\"",
+                "1 text \" 2 \"",
+                "1 text \"<\"",
+                "1 text \"3\""
+            ]
+        );
     }
 
     #[test]
     fn a_tag_without_its_end_is_ended_by_the_next() {
-        assert_eq!(tokens("<a href=\"x\"\n<dt>"), ["1 start Link Some(\"x\")", "2 start Term None"]);
+        assert_eq!(
+            tokens("<a href=\"x\"\n<dt>"),
+            ["1 start Link Some(\"x\")", "2 start Term None"]
+        );
     }
 
     #[test]

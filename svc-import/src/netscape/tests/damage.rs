@@ -13,7 +13,10 @@ fn what_is_no_bookmark_file_fails_with_a_reason() {
     assert_eq!(failure("just\nsome\ntext").line, 3);
     assert_eq!(failure(page).reason, Reason::NotABookmarkFile);
     assert_eq!(failure("{\"roots\": {}}").reason, Reason::NotABookmarkFile);
-    assert_eq!(failure([0_u8, 1, 2, 0xFF].repeat(5_000)).reason, Reason::NotABookmarkFile);
+    assert_eq!(
+        failure([0_u8, 1, 2, 0xFF].repeat(5_000)).reason,
+        Reason::NotABookmarkFile
+    );
     assert_eq!(failure(list("<DT><H3>Empty</H3><DL></DL>")).reason, Reason::NoBookmarks);
 }
 
@@ -48,7 +51,10 @@ fn a_file_cut_in_a_link_keeps_what_is_there_and_names_the_line() {
     let found = rows(file);
 
     assert_eq!((found.len(), found[1].line), (2, 3));
-    assert_eq!(found[1].skip.as_deref(), Some("the file ends in the middle of this link"));
+    assert_eq!(
+        found[1].skip.as_deref(),
+        Some("the file ends in the middle of this link")
+    );
     assert_eq!(found[1].url, "https://b.exam");
 }
 
@@ -58,10 +64,22 @@ fn a_file_cut_elsewhere_has_a_warning_on_its_last_row() {
 
     let warning = |more: &str| rows(format!("{whole}{more}")).pop().unwrap().warnings.pop().unwrap();
 
-    assert_eq!(warning(""), "the file ends on line 3 with folders left open; it may have been cut off");
-    assert_eq!(warning("<DT><H3 ADD_DA"), "the file ends inside the tag that begins on line 3");
-    assert_eq!(warning("<!-- half"), "the file ends inside the tag that begins on line 3");
-    assert_eq!(warning("<DT><A HREF=x:y>Hal"), "the file ends on line 3 in the middle of this title");
+    assert_eq!(
+        warning(""),
+        "the file ends on line 3 with folders left open; it may have been cut off"
+    );
+    assert_eq!(
+        warning("<DT><H3 ADD_DA"),
+        "the file ends inside the tag that begins on line 3"
+    );
+    assert_eq!(
+        warning("<!-- half"),
+        "the file ends inside the tag that begins on line 3"
+    );
+    assert_eq!(
+        warning("<DT><A HREF=x:y>Hal"),
+        "the file ends on line 3 in the middle of this title"
+    );
 }
 
 #[test]
@@ -87,7 +105,10 @@ fn bytes_that_are_no_text_are_replaced_with_a_warning_on_their_row() {
 
     assert!(found[0].warnings.is_empty());
     assert_eq!((found[1].title.as_str(), found[1].warnings.len()), ("b\u{FFFD}", 1));
-    assert_eq!((found[2].url.as_str(), found[2].warnings.len()), ("https://c.example/\u{FFFD}", 1));
+    assert_eq!(
+        (found[2].url.as_str(), found[2].warnings.len()),
+        ("https://c.example/\u{FFFD}", 1)
+    );
 }
 
 #[test]
@@ -108,7 +129,13 @@ fn what_is_too_long_is_cut_or_skipped() {
     let far = one(&format!("<DT><A HREF=\"https://a.example/{url}\">a</A>"));
 
     assert_eq!((row.title.len(), row.description.len()), (1_024, 65_536));
-    assert_eq!(row.warnings, ["the title is cut at 1024 bytes", "the description is cut at 65536 bytes"]);
+    assert_eq!(
+        row.warnings,
+        [
+            "the title is cut at 1024 bytes",
+            "the description is cut at 65536 bytes"
+        ]
+    );
     assert_eq!(far.skip.as_deref(), Some("the URL is longer than 8192 bytes"));
 }
 
@@ -116,15 +143,28 @@ fn what_is_too_long_is_cut_or_skipped() {
 fn folders_beyond_the_limit_are_flattened_with_a_warning() {
     let open: String = (0..70).map(|number| format!("<DT><H3>{number}</H3><DL>")).collect();
 
-    let row = one(&format!("{open}<DT><A HREF=https://a.example/>a</A>{}", "</DL>".repeat(70)));
+    let row = one(&format!(
+        "{open}<DT><A HREF=https://a.example/>a</A>{}",
+        "</DL>".repeat(70)
+    ));
 
     assert_eq!(row.folder.len(), 64);
-    assert_eq!(row.warnings, ["the folders are nested too deep; the innermost are left out"]);
+    assert_eq!(
+        row.warnings,
+        ["the folders are nested too deep; the innermost are left out"]
+    );
 }
 
 #[test]
 fn unfit_and_relative_links_are_skipped_with_a_reason() {
-    for url in ["javascript:alert(1)", "data:text/html,x", "place:sort=8", "/relative", "", "page.html"] {
+    for url in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "place:sort=8",
+        "/relative",
+        "",
+        "page.html",
+    ] {
         let row = one(&format!("<DT><A HREF=\"{url}\">a</A>"));
 
         assert!(row.skip.is_some(), "{url}");

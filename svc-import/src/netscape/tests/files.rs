@@ -3,7 +3,10 @@
 use super::*;
 
 fn summary(file: &str) -> Vec<String> {
-    rows(file).iter().map(|row| format!("{} {} {:?} [{}]", row.line, row.url, row.title, row.folder.join("|"))).collect()
+    rows(file)
+        .iter()
+        .map(|row| format!("{} {} {:?} [{}]", row.line, row.url, row.title, row.folder.join("|")))
+        .collect()
 }
 
 #[test]
@@ -23,7 +26,10 @@ fn firefox_puts_a_description_between_heading_and_list_and_a_rule_before_a_link(
             "26 https://end.example/ \"End\" []",
         ]
     );
-    assert_eq!(found[0].skip.as_deref(), Some("the URL is a query of Firefox's own: place"));
+    assert_eq!(
+        found[0].skip.as_deref(),
+        Some("the URL is a query of Firefox's own: place")
+    );
     assert_eq!(found[2].tags, ["tea", "hot water", "steam"]);
     assert_eq!(found[2].description, "Boils water.\nTwice…");
     assert_eq!(found[2].add_date.unwrap().unix_timestamp(), 1_456_433_748);
@@ -64,26 +70,39 @@ fn nothing_needs_to_be_closed_and_case_does_not_matter() {
 
     assert_eq!(
         summary(file),
-        ["1 https://a.example/ \"a\" [A]", "1 https://b.example/ \"b\" [A]", "1 https://c.example/ \"c\" [A]"]
+        [
+            "1 https://a.example/ \"a\" [A]",
+            "1 https://b.example/ \"b\" [A]",
+            "1 https://c.example/ \"c\" [A]"
+        ]
     );
 }
 
 #[test]
 fn links_without_terms_are_rows_once_the_file_is_known() {
-    let file = "<!DOCTYPE netscape-bookmark-file-1><a href=https://a.example/>a</a><dd>of a<a href=https://b.example/>b</a>";
+    let file =
+        "<!DOCTYPE netscape-bookmark-file-1><a href=https://a.example/>a</a><dd>of a<a href=https://b.example/>b</a>";
 
-    assert_eq!(summary(file), ["1 https://a.example/ \"a\" []", "1 https://b.example/ \"b\" []"]);
+    assert_eq!(
+        summary(file),
+        ["1 https://a.example/ \"a\" []", "1 https://b.example/ \"b\" []"]
+    );
     assert_eq!(rows(file)[0].description, "of a");
 }
 
 #[test]
 fn markup_in_a_title_is_stripped_and_its_text_kept() {
-    assert_eq!(one("<DT><A HREF=\"https://a.example/\"><b>Bold</b> &amp; <i>thin</i><br>line</A>").title, "Bold & thin line");
+    assert_eq!(
+        one("<DT><A HREF=\"https://a.example/\"><b>Bold</b> &amp; <i>thin</i><br>line</A>").title,
+        "Bold & thin line"
+    );
 }
 
 #[test]
 fn a_heading_ends_a_description_and_names_the_next_list() {
-    let file = list("<DT><A HREF=https://a.example/>a</A><DD>text<H3>Folder</H3><DL><DT><A HREF=https://b.example/>b</A></DL>");
+    let file = list(
+        "<DT><A HREF=https://a.example/>a</A><DD>text<H3>Folder</H3><DL><DT><A HREF=https://b.example/>b</A></DL>",
+    );
 
     assert_eq!(rows(&file)[0].description, "text");
     assert_eq!(*rows(&file)[1].folder, ["Folder"]);
@@ -93,7 +112,9 @@ fn a_heading_ends_a_description_and_names_the_next_list() {
 fn icons_of_megabytes_pass_by() {
     let icon = "A".repeat(3 * 1024 * 1024);
 
-    let row = one(&format!("<DT><A HREF=\"https://a.example/\" ICON=\"data:image/png;base64,{icon}\" ADD_DATE=\"7\">a</A>"));
+    let row = one(&format!(
+        "<DT><A HREF=\"https://a.example/\" ICON=\"data:image/png;base64,{icon}\" ADD_DATE=\"7\">a</A>"
+    ));
 
     assert_eq!(row.add_date.unwrap().unix_timestamp(), 7);
     assert!(row.warnings.is_empty());
@@ -102,9 +123,15 @@ fn icons_of_megabytes_pass_by() {
 #[test]
 fn utf_16_and_windows_1252_files_are_read() {
     let text = list("<DT><A HREF=\"https://a.example/\">caf\u{E9}</A>");
-    let utf_16: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf_16: Vec<u8> = format!("\u{FEFF}{text}")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
     let mut latin = b"<META CONTENT=\"text/html; charset=iso-8859-1\">\n".to_vec();
-    latin.extend(text.chars().map(|character| u8::try_from(u32::from(character)).unwrap()));
+    latin.extend(
+        text.chars()
+            .map(|character| u8::try_from(u32::from(character)).unwrap()),
+    );
 
     for file in [utf_16, latin] {
         assert_eq!(rows(&file)[0].title, "caf\u{E9}");

@@ -28,8 +28,17 @@ fn link() -> impl Strategy<Value = Row> {
     let date = proptest::option::of(1_i64..4_000_000_000);
     let tags = proptest::collection::hash_set("[a-z]{1,8}", 0..4);
     let folder = proptest::collection::vec(words, 0..4);
-    (words, words, "[a-z&=?/]{0,20}", date, tags, folder, any::<bool>(), any::<bool>()).prop_map(
-        |(title, description, path, date, tags, folder, private, to_read)| Row {
+    (
+        words,
+        words,
+        "[a-z&=?/]{0,20}",
+        date,
+        tags,
+        folder,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(title, description, path, date, tags, folder, private, to_read)| Row {
             line: 0,
             url: format!("https://a.example/{path}"),
             skip: None,
@@ -41,26 +50,47 @@ fn link() -> impl Strategy<Value = Row> {
             private,
             to_read,
             warnings: Vec::new(),
-        },
-    )
+        })
 }
 
 /// A bookmark file that has these rows, each inside folders of its own.
 fn render(rows: &[Row]) -> String {
     let mut file = "<!DOCTYPE NETSCAPE-Bookmark-file-1>\n<DL><p>\n".to_owned();
     for row in rows {
-        let open: String = row.folder.iter().map(|name| format!("<DT><H3>{}</H3>\n<DL><p>\n", escape(name))).collect();
-        let date = row.add_date.map(|date| format!(" ADD_DATE=\"{}\"", date.unix_timestamp())).unwrap_or_default();
-        let flags = format!(" PRIVATE=\"{}\" TOREAD=\"{}\"", u8::from(row.private), u8::from(row.to_read));
-        let attributes = format!("HREF=\"{}\"{date}{flags} TAGS=\"{}\"", escape(&row.url), row.tags.join(","));
-        let link = format!("<DT><A {attributes}>{}</A>\n<DD>{}\n", escape(&row.title), escape(&row.description));
+        let open: String = row
+            .folder
+            .iter()
+            .map(|name| format!("<DT><H3>{}</H3>\n<DL><p>\n", escape(name)))
+            .collect();
+        let date = row
+            .add_date
+            .map(|date| format!(" ADD_DATE=\"{}\"", date.unix_timestamp()))
+            .unwrap_or_default();
+        let flags = format!(
+            " PRIVATE=\"{}\" TOREAD=\"{}\"",
+            u8::from(row.private),
+            u8::from(row.to_read)
+        );
+        let attributes = format!(
+            "HREF=\"{}\"{date}{flags} TAGS=\"{}\"",
+            escape(&row.url),
+            row.tags.join(",")
+        );
+        let link = format!(
+            "<DT><A {attributes}>{}</A>\n<DD>{}\n",
+            escape(&row.title),
+            escape(&row.description)
+        );
         file.push_str(&format!("{open}{link}{}", "</DL><p>\n".repeat(row.folder.len())));
     }
     file + "</DL><p>\n"
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 proptest! {
