@@ -2,7 +2,8 @@
 
 use time::OffsetDateTime;
 
-/// The current moment, in UTC.
+/// The current moment, in UTC, in whole microseconds: Postgres keeps no more, and what is answered before it is stored
+/// must be what is read back.
 pub fn now() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
+    OffsetDateTime::now_utc().truncate_to_microsecond()
 }
