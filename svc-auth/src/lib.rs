@@ -14,6 +14,7 @@ mod store;
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use bookmesh_proto::auth::v1::{
     auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
 };
@@ -25,7 +26,7 @@ use service::{
     metrics::Metrics,
     postgres,
 };
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::{Connection, PgPool, migrate::Migrator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let service = Service::start(NAME, &config.service, shutdown).await?;
     let database_url = config.database_url.expose_secret();
     let pool = postgres::connect(database_url, config.database_max_connections, service.metrics()).await?;
+    let probed = pool.clone();
+    service.add_readiness("postgres", move || Box::pin(reach(probed.clone())));
     let keys = Arc::new(KeyRing::load(&pool, &config.master_key, clock::now()).await?);
     let auth = Auth {
         hasher: Hasher::new(Arc::clone(&config.master_key), config.hashing_cores)?,
@@ -64,6 +67,10 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
 
     let routes = Routes::new(AuthServiceServer::new(auth)).add_service(AuthInternalServiceServer::new(internal));
     service.serve(listener, verifier(&config, keys), routes).await
+}
+
+async fn reach(pool: PgPool) -> anyhow::Result<()> {
+    pool.acquire().await?.ping().await.context("reaching postgres")
 }
 
 /// That a session has ended is not the verifier's to say here: handlers ask for themselves, so that a log-out whose answer

@@ -8,6 +8,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bookmesh_proto::auth::v1::{Jwk, Jwks};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
+use service::identity::{ACCESS_AUDIENCE, ACCESS_ISSUER, ACCESS_TYPE};
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -18,8 +19,6 @@ use crate::{
     store::{self, SigningKeyRow},
 };
 
-const ISSUER: &str = "bookmesh";
-const AUDIENCE: &str = "bookmesh";
 /// What a session that began with a password may do: everything of the user's own.
 const USER_SCOPES: &str = "bookmarks:read bookmarks:write imports:read imports:write tasks:read tasks:write";
 /// A retired key is published until every token that it signed has ended, wherever clocks stand.
@@ -90,8 +89,8 @@ impl KeyRing {
         let life = ACCESS_TOKEN_LIFE.min(session.state.expires_at - now);
         let issued_at = now.unix_timestamp();
         let claims = Claims {
-            iss: ISSUER,
-            aud: AUDIENCE,
+            iss: ACCESS_ISSUER,
+            aud: ACCESS_AUDIENCE,
             sub: session.user_id,
             sid: session.id,
             r#gen: session.state.generation,
@@ -104,7 +103,7 @@ impl KeyRing {
             exp: issued_at + life.whole_seconds(),
         };
         let header = Header {
-            typ: Some("at+jwt".to_owned()),
+            typ: Some(ACCESS_TYPE.to_owned()),
             kid: Some(self.active_id.clone()),
             ..Header::new(Algorithm::EdDSA)
         };
@@ -167,5 +166,37 @@ fn jwk(row: &SigningKeyRow) -> Jwk {
         kid: row.id.clone(),
         alg: "EdDSA".to_owned(),
         r#use: "sig".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+
+    use super::*;
+
+    fn asked_for(policy: &Value) -> Vec<String> {
+        let policy: &DynamicMessage = policy.as_message().unwrap();
+        let scopes = policy.get_field_by_name("scopes").unwrap().into_owned();
+        let scopes = scopes.as_list().unwrap().iter();
+        scopes.map(|scope| scope.as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_session_may_do_everything_that_the_contract_lets_users_do() {
+        let pool = DescriptorPool::decode(bookmesh_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let policy = pool.get_extension_by_name("bookmesh.edge.v1.policy").unwrap();
+        let granted: Vec<&str> = USER_SCOPES.split(' ').collect();
+        let methods = pool
+            .services()
+            .flat_map(|service| service.methods().collect::<Vec<_>>());
+
+        let mut asked: Vec<String> = methods
+            .flat_map(|method| asked_for(&method.options().get_extension(&policy)))
+            .collect();
+
+        asked.sort();
+        asked.dedup();
+        assert_eq!(granted, asked);
     }
 }

@@ -1,5 +1,7 @@
 //! Logging in and out.
 
+use std::time::{Duration, Instant};
+
 use bookmesh_proto::auth::v1::CreateSessionRequest;
 use tonic::{Code, Request};
 
@@ -84,4 +86,30 @@ async fn logging_out_again_is_no_error() {
     app.log_out(&tokens.access_token).await.unwrap();
 
     app.log_out(&tokens.access_token).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unknown_address_takes_about_as_long_as_a_wrong_password() {
+    let app = TestApp::start().await;
+    app.register(EMAIL, PASSWORD).await.unwrap();
+
+    let known = median_time(&app, EMAIL).await;
+    let unknown = median_time(&app, "nobody@example.com").await;
+
+    // Without the decoy it would be a tenth.
+    assert!(
+        unknown * 3 > known,
+        "{unknown:?} for an unknown address, {known:?} for a known one"
+    );
+}
+
+async fn median_time(app: &TestApp, email: &str) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let started = Instant::now();
+        app.log_in(email, "wrong horse battery").await.unwrap_err();
+        times.push(started.elapsed());
+    }
+    times.sort();
+    times[4]
 }
