@@ -3,11 +3,12 @@
 use anyhow::{Context, anyhow};
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
+use service::trace;
 use time::OffsetDateTime;
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::{headers, trace};
+use crate::headers;
 
 /// An event that JetStream has delivered. It may come twice and, after a failure, behind a later one of its aggregate.
 #[derive(Debug, Clone)]
@@ -60,11 +61,11 @@ impl Event {
             event.id = %self.id,
             event.kind = self.event_type,
         );
-        trace::set_parent(&span, self.traceparent.as_deref());
+        trace::adopt(&span, self.traceparent.as_deref());
         span
     }
 }
 
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
-    headers::text(headers, headers::TRACEPARENT).ok().map(str::to_owned)
+    headers::text(headers, trace::TRACEPARENT).ok().map(str::to_owned)
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use async_nats::{HeaderMap, HeaderValue, header::NATS_EXPECTED_STREAM, header::NATS_MESSAGE_ID};
+use service::trace;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
@@ -14,7 +15,6 @@ pub(crate) const TIME: &str = "ce-time";
 pub(crate) const SUBJECT: &str = "ce-subject";
 pub(crate) const OWNER: &str = "ce-ownerid";
 pub(crate) const VERSION: &str = "ce-version";
-pub(crate) const TRACEPARENT: &str = "traceparent";
 
 pub(crate) fn of_event(event: &UnpublishedEvent, source: &str) -> anyhow::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
@@ -36,7 +36,7 @@ pub(crate) fn of_event(event: &UnpublishedEvent, source: &str) -> anyhow::Result
     headers.insert(OWNER, event.owner_id.to_string());
     headers.insert(VERSION, event.version.to_string());
     if let Some(traceparent) = &event.traceparent {
-        headers.insert(TRACEPARENT, traceparent.as_str());
+        headers.insert(trace::TRACEPARENT, traceparent.as_str());
     }
     Ok(headers)
 }

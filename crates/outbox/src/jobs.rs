@@ -8,9 +8,10 @@ use async_nats::{
     jetstream::{AckKind, Message},
 };
 use bytes::Bytes;
+use service::trace;
 use tracing::Span;
 
-use crate::{event, pull::Puller, streams::Stream, trace};
+use crate::{event, pull::Puller, streams::Stream};
 
 /// The jobs of one kind: messages on `jobs.<kind>`, shared by all workers of that kind.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl JobMessage {
     pub fn span(&self) -> Span {
         let span = tracing::info_span!("job", otel.kind = "consumer", job.kind = self.kind);
         let traceparent = self.message.headers.as_ref().and_then(event::traceparent);
-        trace::set_parent(&span, traceparent.as_deref());
+        trace::adopt(&span, traceparent.as_deref());
         span
     }
 

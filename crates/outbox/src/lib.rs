@@ -15,7 +15,6 @@ mod pull;
 mod relay;
 mod store;
 mod streams;
-mod trace;
 
 use sqlx::migrate::Migrator;
 

@@ -38,7 +38,7 @@ pub(crate) enum Outcome {
 }
 
 impl Metrics {
-    pub fn register(registry: &service::Metrics) -> Metrics {
+    pub fn register(registry: &service::metrics::Metrics) -> Metrics {
         let metrics = Metrics::default();
         registry.register(
             "outbox_unpublished",

@@ -1,9 +1,8 @@
 //! Writing events next to the changes that they tell of, and reading them back.
 
+use service::trace;
 use sqlx::PgConnection;
 use uuid::Uuid;
-
-use crate::trace;
 
 /// An event to be published when the transaction has committed.
 #[derive(Debug, Clone)]

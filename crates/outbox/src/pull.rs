@@ -127,7 +127,10 @@ async fn collect(mut batch: Batch, within: Duration) -> anyhow::Result<Vec<Messa
         }
         Ok(())
     };
-    let outcome: anyhow::Result<()> = tokio::time::timeout(within, all).await.unwrap_or(Ok(()));
+    // Even "there is nothing" is an answer: a server that has forgotten the consumer gives none.
+    let outcome: anyhow::Result<()> = tokio::time::timeout(within, all)
+        .await
+        .unwrap_or_else(|_| Err(anyhow!("nats does not answer")));
     if messages.is_empty() {
         outcome?;
     }
