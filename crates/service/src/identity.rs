@@ -7,7 +7,7 @@ mod signer;
 mod token;
 mod verifier;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ pub use self::{
     keys::{KeyError, PublicKey, ServiceKeys},
     signer::ServiceSigner,
     token::{ACCESS_AUDIENCE, ACCESS_ISSUER, ACCESS_TYPE, SERVICE_TYPE},
-    verifier::Verifier,
+    verifier::{KeyLookup, Verifier},
 };
 
 /// The one who calls, as a verified token says.
@@ -45,7 +45,7 @@ pub struct Verified {
     /// The one who calls.
     pub caller: Caller,
     /// What the token allows; `None` allows everything that its caller may do.
-    pub scopes: Option<Vec<String>>,
+    pub scopes: Option<Arc<[String]>>,
     /// Until when the token counts, leeway included, in seconds since 1970.
     pub(crate) valid_until: i64,
 }

@@ -115,7 +115,7 @@ mod tests {
         let text = metrics.encode();
 
         assert!(text.contains("events_total 3\n"), "{text}");
-        assert!(text.contains("# HELP age_seconds Age of the oldest.\n"), "{text}");
+        assert!(text.contains("# HELP age_seconds Age of the oldest\n"), "{text}");
         assert!(text.contains("age_seconds 1.5\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
     }

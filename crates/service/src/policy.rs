@@ -19,8 +19,12 @@ pub(crate) struct Method {
     pub(crate) name: String,
     /// Who may call.
     pub(crate) access: Access,
-    /// How long it may take.
+    /// Both, as a trace names it.
+    pub(crate) full_name: String,
+    /// How long it may take; a server stream, until its first message.
     pub(crate) timeout: Duration,
+    /// Whether it answers with a stream.
+    pub(crate) streams: bool,
 }
 
 /// Who may call an RPC.
@@ -77,10 +81,12 @@ fn read(method: &MethodDescriptor, option: &ExtensionDescriptor) -> anyhow::Resu
         .unwrap_or(DEFAULT_TIMEOUT);
     let service = method.parent_service().full_name().to_owned();
     Ok(Method {
+        full_name: format!("{service}/{}", method.name()),
         service,
         name: method.name().to_owned(),
         access,
         timeout,
+        streams: method.is_server_streaming(),
     })
 }
 

@@ -4,9 +4,9 @@ mod authorize;
 mod body;
 mod deadline;
 mod figures;
+mod stream;
 
 use std::{
-    any::Any,
     collections::HashMap,
     convert::Infallible,
     panic::AssertUnwindSafe,
@@ -20,12 +20,15 @@ use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, Request, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, body::Body, transport::server::TcpIncoming};
-use tonic_health::server::{HealthReporter, HealthService};
+use tonic::{Code, Status, body::Body, transport::server::TcpIncoming};
+use tonic_health::{
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field::Empty};
 
-use self::{body::ObservedBody, figures::Figures};
+use self::{body::ObservedBody, deadline::Deadline, figures::Figures, stream::StreamEnd};
 use crate::{identity::Verifier, metrics::Metrics, policy, routes::Routes, status, trace};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -34,10 +37,17 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CONCURRENT_STREAMS: u32 = 1024;
 /// Room for a token of 8 KiB, and as much again.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// Open to all who reach the port: which services are here, and whether they are well.
+const OPEN_SERVICES: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
 
 /// Everything that is needed to answer calls.
 pub(crate) struct Server {
-    stack: Stack,
+    methods: HashMap<String, Arc<Rpc>>,
+    verifier: Verifier,
     routes: tonic::service::Routes,
 }
 
@@ -49,33 +59,34 @@ impl Server {
         routes: Routes,
     ) -> anyhow::Result<Self> {
         let figures = Figures::new(metrics);
-        let methods = policy::methods(bookmesh_proto::FILE_DESCRIPTOR_SET)?
-            .into_iter()
-            .map(|(path, method)| {
-                (
-                    path,
-                    Arc::new(Rpc {
-                        figures: figures.of(&method),
-                        method,
-                    }),
-                )
-            })
-            .collect();
-        let stack = Stack(Arc::new(Shared { methods, verifier }));
-        let health = tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(health));
+        let mut methods = HashMap::new();
+        for (path, method) in policy::methods(bookmesh_proto::FILE_DESCRIPTOR_SET)? {
+            let figures = figures.of(&method);
+            methods.insert(path, Arc::new(Rpc { method, figures }));
+        }
+        let health = HealthServer::new(HealthService::from_health_reporter(health));
         let routes = with_reflection(routes)?.add_service(health);
-        Ok(Self { stack, routes })
+        Ok(Self {
+            methods,
+            verifier,
+            routes,
+        })
     }
 
     /// Answers calls until `drain` is cancelled and what was begun is finished.
     pub(crate) async fn run(self, listener: TcpListener, drain: CancellationToken) -> anyhow::Result<()> {
+        let stack = Stack(Arc::new(Shared {
+            methods: self.methods,
+            verifier: self.verifier,
+            drain: drain.clone(),
+        }));
         let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
         tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .http2_max_header_list_size(MAX_HEADER_BYTES)
-            .layer(self.stack)
+            .layer(stack)
             .add_routes(self.routes)
             .serve_with_incoming_shutdown(connections, drain.cancelled_owned())
             .await
@@ -86,25 +97,18 @@ impl Server {
 /// Reflection lists the services that are really here; their messages come from the contract as a whole.
 fn with_reflection(routes: Routes) -> anyhow::Result<tonic::service::Routes> {
     let builder = || {
-        let mut builder = tonic_reflection::server::Builder::configure()
+        let described = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(bookmesh_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name("grpc.health.v1.Health");
-        for name in &routes.names {
-            builder = builder.with_service_name(*name);
-        }
-        builder
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+            .include_reflection_service(false);
+        let names = routes.names.iter().copied().chain(OPEN_SERVICES);
+        names.fold(described, |builder, name| builder.with_service_name(name))
     };
-    let v1 = builder()
-        .with_service_name("grpc.reflection.v1.ServerReflection")
-        .build_v1();
-    let v1alpha = builder()
-        .with_service_name("grpc.reflection.v1alpha.ServerReflection")
-        .build_v1alpha();
-    Ok(routes
-        .inner
-        .add_service(v1.context("building reflection")?)
-        .add_service(v1alpha.context("building reflection")?))
+    let v1 = builder().build_v1().context("building reflection v1")?;
+    let v1alpha = builder().build_v1alpha().context("building reflection v1alpha")?;
+    Ok(routes.inner.add_service(v1).add_service(v1alpha))
 }
 
 /// The layer around the routes.
@@ -114,6 +118,7 @@ struct Stack(Arc<Shared>);
 struct Shared {
     methods: HashMap<String, Arc<Rpc>>,
     verifier: Verifier,
+    drain: CancellationToken,
 }
 
 /// One RPC of the contract.
@@ -126,10 +131,8 @@ impl<S> Layer<S> for Stack {
     type Service = Guarded<S>;
 
     fn layer(&self, routes: S) -> Guarded<S> {
-        Guarded {
-            routes,
-            shared: Arc::clone(&self.0),
-        }
+        let shared = Arc::clone(&self.0);
+        Guarded { routes, shared }
     }
 }
 
@@ -168,9 +171,9 @@ where
     }
 }
 
-/// What orchestrators and tools ask without a token: which services are here, and whether they are well.
 fn is_open(path: &str) -> bool {
-    path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.v1")
+    let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    service.is_some_and(|(service, _)| OPEN_SERVICES.contains(&service))
 }
 
 async fn answer<S>(shared: Arc<Shared>, rpc: Arc<Rpc>, request: Request<Body>, routes: S) -> Response<Body>
@@ -179,15 +182,17 @@ where
 {
     let observation = rpc.figures.begin();
     let span = span(&rpc.method, request.headers());
-    let limit = deadline::of(&rpc.method, request.headers());
-    let guarded = deadline::within(limit, authorized(&shared, &rpc, request, routes));
+    let deadline = Deadline::of(&rpc.method, request.headers());
+    let guarded = deadline.hold(authorized(&shared, &rpc, request, routes));
     let outcome = AssertUnwindSafe(guarded).catch_unwind().instrument(span.clone()).await;
-    let response = match outcome {
-        Ok(Ok(response)) => response,
-        Ok(Err(status)) => status.into_http(),
-        Err(panic) => span.in_scope(|| panicked(&*panic)).into_http(),
-    };
-    ObservedBody::around(response, observation, span)
+    let response = outcome
+        .unwrap_or_else(|_| Err(panicked()))
+        .unwrap_or_else(Status::into_http);
+    let stream_end = rpc
+        .method
+        .streams
+        .then(|| StreamEnd::new(deadline, shared.drain.clone()));
+    ObservedBody::around(response, observation, span, stream_end)
 }
 
 async fn authorized<S>(
@@ -210,24 +215,19 @@ where
 fn span(method: &policy::Method, headers: &HeaderMap) -> Span {
     let span = tracing::info_span!(
         "rpc",
-        otel.name = %format_args!("{}/{}", method.service, method.name),
+        otel.name = method.full_name,
         otel.kind = "server",
+        rpc.system = "grpc",
         rpc.service = method.service,
         rpc.method = method.name,
         rpc.grpc.status_code = Empty,
     );
-    trace::adopt(
-        &span,
-        headers.get(trace::TRACEPARENT).and_then(|value| value.to_str().ok()),
-    );
+    let traceparent = headers.get(trace::TRACEPARENT);
+    trace::adopt(&span, traceparent.and_then(|value| value.to_str().ok()));
     span
 }
 
-/// A bug in one handler must not take the connection of everybody else with it.
-fn panicked(panic: &(dyn Any + Send)) -> Status {
-    let message = panic.downcast_ref::<&str>().copied();
-    let message = message
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    status::internal(&anyhow::anyhow!("panicked: {message}"))
+/// A bug in one handler must not take the connection of everybody else with it. The panic hook has logged it.
+fn panicked() -> Status {
+    status::with_reason(Code::Internal, "INTERNAL", "internal error", &[])
 }

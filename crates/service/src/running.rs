@@ -1,7 +1,7 @@
 //! A running process: its metrics, its checks, its tasks, its server, and how all of them stop.
 
 use std::{
-    future::Future,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -34,6 +34,7 @@ pub struct Service {
     name: &'static str,
     metrics: Metrics,
     admin: Arc<Admin>,
+    admin_address: SocketAddr,
     health: HealthReporter,
     /// The names that health answers for; the empty one is the process as a whole.
     served: Vec<&'static str>,
@@ -58,12 +59,16 @@ impl Service {
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listening on {listen}"))?;
+        let admin_address = listener
+            .local_addr()
+            .context("asking for the address of the admin port")?;
         let stopped = CancellationToken::new();
         tokio::spawn(Arc::clone(&admin).serve(listener, stopped.clone()));
         let service = Self {
             name,
             metrics,
             admin,
+            admin_address,
             health: HealthReporter::new(),
             served: vec![""],
             settle: config.settle,
@@ -77,6 +82,11 @@ impl Service {
     /// The folder name of the service, such as `svc-task`.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Where metrics and health are served; the port is a real one, also when the config says 0.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
     }
 
     /// Where metrics are registered.

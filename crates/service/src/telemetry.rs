@@ -2,7 +2,7 @@
 
 mod lines;
 
-use std::time::Duration;
+use std::{panic, time::Duration};
 
 use anyhow::Context;
 use opentelemetry::trace::TracerProvider;
@@ -55,6 +55,7 @@ impl Telemetry {
             .with(JsonLines::new(name).with_filter(config.filter))
             .try_init()
             .context("installing telemetry")?;
+        log_panics();
         Ok(Self(provider))
     }
 
@@ -66,6 +67,15 @@ impl Telemetry {
             tracing::warn!(error = %error, "spans could not be sent to the collector");
         }
     }
+}
+
+/// In place of the standard text on stderr, which no reader of JSON lines understands.
+fn log_panics() {
+    panic::set_hook(Box::new(|info| {
+        let location = info.location().map(ToString::to_string).unwrap_or_default();
+        let message = info.payload_as_str().unwrap_or("no message");
+        tracing::error!(location, panic = message, "panicked");
+    }));
 }
 
 /// Without a collector spans get ids, for logs and callees, but are not recorded.

@@ -3,8 +3,11 @@
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use bookmesh_proto::auth::v1::{Jwk, Jwks};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -31,7 +34,7 @@ const ACCESS_TOKEN_SECONDS: i64 = 300;
 /// An issuer of access tokens, and every service's signer, behind one key.
 pub struct TestIssuer {
     pkcs8: Vec<u8>,
-    public_key: PublicKey,
+    public_bytes: [u8; 32],
     ended: EndedSessions,
 }
 
@@ -39,15 +42,11 @@ impl TestIssuer {
     /// An issuer with a new key.
     pub fn new() -> Self {
         let pair = Ed25519KeyPair::generate().expect("the system has random numbers");
-        let pkcs8 = pair.to_pkcs8v1().expect("a new key can be written").as_ref().to_vec();
-        let public_bytes = pair
-            .public_key()
-            .as_ref()
-            .try_into()
-            .expect("Ed25519 keys have 32 bytes");
+        let pkcs8 = pair.to_pkcs8v1().expect("a new key can be written");
+        let public_bytes = pair.public_key().as_ref().try_into();
         Self {
-            pkcs8,
-            public_key: PublicKey::from_bytes(public_bytes),
+            pkcs8: pkcs8.as_ref().to_vec(),
+            public_bytes: public_bytes.expect("Ed25519 keys have 32 bytes"),
             ended: EndedSessions::default(),
         }
     }
@@ -60,24 +59,26 @@ impl TestIssuer {
     /// An access token of the user and the log-in.
     pub fn access_token_of(&self, user_id: Uuid, session_id: Uuid) -> String {
         let now = clock::now().unix_timestamp();
+        let header = json!({"alg": "EdDSA", "typ": ACCESS_TYPE, "kid": TEST_KEY_ID});
         let claims = json!({
             "iss": ACCESS_ISSUER, "aud": ACCESS_AUDIENCE, "sub": user_id, "sid": session_id,
             "iat": now, "nbf": now, "exp": now + ACCESS_TOKEN_SECONDS,
         });
-        self.sign(&claims)
+        self.sign(&header.to_string(), &claims.to_string())
     }
 
-    /// An access token with any claims at all.
-    pub fn sign(&self, claims: &serde_json::Value) -> String {
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(ACCESS_TYPE.to_owned());
-        header.kid = Some(TEST_KEY_ID.to_owned());
-        encode(&header, claims, &EncodingKey::from_ed_der(&self.pkcs8)).expect("claims are JSON and the key is good")
+    /// A well signed token with any header and claims, even such as no JSON writer makes.
+    pub fn sign(&self, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let pair = Ed25519KeyPair::from_pkcs8(&self.pkcs8).expect("the key was made here");
+        let signature = pair.sign(signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// A service token of `service` that lets `audience` work for `owner`.
     pub fn service_token(&self, service: &str, owner: Uuid, audience: &str) -> String {
-        self.signer(service).token(owner, audience, clock::now()).to_string()
+        let token = self.signer(service).token(owner, audience, clock::now());
+        token.to_string()
     }
 
     /// The signer of any service.
@@ -85,26 +86,34 @@ impl TestIssuer {
         ServiceSigner::new(service, &self.private_key_pem()).expect("the key was made here")
     }
 
-    /// The private key, as `<PREFIX>_SERVICE_KEY` names a file of.
+    /// The private key, as a file that `<PREFIX>_SERVICE_KEY` names holds it.
     pub fn private_key_pem(&self) -> String {
-        format!(
-            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-            STANDARD.encode(&self.pkcs8)
-        )
+        let body = STANDARD.encode(&self.pkcs8);
+        format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+    }
+
+    /// The public key, as svc-auth answers with it.
+    pub fn jwks(&self) -> Jwks {
+        let key = Jwk {
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            x: URL_SAFE_NO_PAD.encode(self.public_bytes),
+            kid: TEST_KEY_ID.to_owned(),
+            alg: "EdDSA".to_owned(),
+            r#use: "sig".to_owned(),
+        };
+        Jwks { keys: vec![key] }
     }
 
     /// The public keys of all services: the one key, under each name.
     pub fn service_keys(&self) -> ServiceKeys {
-        let keys: HashMap<String, PublicKey> = SERVICES
-            .iter()
-            .map(|name| ((*name).to_owned(), self.public_key.clone()))
-            .collect();
-        ServiceKeys::from_keys(keys)
+        let keys = SERVICES.map(|name| (name.to_owned(), self.public_key()));
+        ServiceKeys::from_keys(HashMap::from(keys))
     }
 
     /// A verifier for the service `own_name` that trusts the tokens made here.
     pub fn verifier(&self, own_name: &str) -> Verifier {
-        let key = self.public_key.clone();
+        let key = self.public_key();
         let lookup = Arc::new(move |key_id: &str| (key_id == TEST_KEY_ID).then(|| key.clone()));
         Verifier::local(own_name, lookup, self.service_keys(), self.ended.clone())
     }
@@ -121,6 +130,10 @@ impl TestIssuer {
             settle: Duration::ZERO,
             service_keys: self.service_keys(),
         }
+    }
+
+    fn public_key(&self) -> PublicKey {
+        PublicKey::from_bytes(&self.public_bytes)
     }
 }
 

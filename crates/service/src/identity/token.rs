@@ -88,7 +88,9 @@ impl<'a> Unverified<'a> {
                 user_id: claims.sub,
                 session_id: claims.sid,
             },
-            scopes: claims.scope.map(|scope| scope.split(' ').map(str::to_owned).collect()),
+            scopes: claims
+                .scope
+                .map(|scope| scope.split_ascii_whitespace().map(str::to_owned).collect()),
             valid_until: claims.exp.saturating_add(i64::from(LEEWAY_SECONDS)),
         })
     }

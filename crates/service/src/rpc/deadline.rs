@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::{policy::Method, status};
@@ -10,28 +11,40 @@ use crate::{policy::Method, status};
 /// Tonic runs its own timer around ours and answers CANCELLED without details; ours has to be the earlier one.
 const AHEAD_OF_TONIC: Duration = Duration::from_millis(3);
 
-/// The time that a call has.
-pub(super) fn of(method: &Method, headers: &HeaderMap) -> Duration {
-    let asked = headers
-        .get("grpc-timeout")
-        .and_then(|value| parse(value.to_str().ok()?));
-    match asked {
-        Some(asked) => asked.saturating_sub(AHEAD_OF_TONIC).min(method.timeout),
-        None => method.timeout,
+/// The moment when a call must be over, and how long that is from its start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// The deadline of a call that starts now.
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let asked = headers
+            .get("grpc-timeout")
+            .and_then(|value| parse(value.to_str().ok()?));
+        let limit = match asked {
+            Some(asked) => asked.saturating_sub(AHEAD_OF_TONIC).min(method.timeout),
+            None => method.timeout,
+        };
+        Self {
+            at: Instant::now() + limit,
+            limit,
+        }
     }
-}
 
-/// DEADLINE_EXCEEDED when the work is not done in time; the work is then dropped.
-pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    tokio::time::timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| Err(exceeded(limit)))
-}
+    /// DEADLINE_EXCEEDED when the work is not done in time; the work is then dropped.
+    pub(super) async fn hold<T>(self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let outcome = tokio::time::timeout_at(self.at, work).await;
+        outcome.unwrap_or_else(|_| Err(self.exceeded()))
+    }
 
-/// The status of a call that took too long.
-pub(super) fn exceeded(limit: Duration) -> Status {
-    let message = format!("not done within {} ms", limit.as_millis());
-    status::with_reason(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message, &[])
+    /// The status of a call that took too long.
+    pub(super) fn exceeded(self) -> Status {
+        let message = format!("not done within {} ms", self.limit.as_millis());
+        status::with_reason(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message, &[])
+    }
 }
 
 /// `grpc-timeout`: at most 8 digits and a unit. A malformed one counts as none.
