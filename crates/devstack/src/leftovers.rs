@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use crate::process::send_signal;
 
@@ -39,20 +39,24 @@ pub fn end_all(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(left.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Asks a process to end, waits, and ends it by force when it does not. A process of another name is left alone: the
-/// kernel gives old numbers to new processes.
+/// Asks a process to end, waits, and ends it by force when it does not. One that is gone, or has another name, is left
+/// alone: the kernel gives old numbers to new processes.
 #[expect(
     clippy::disallowed_methods,
     reason = "only `down` calls it, which does nothing else meanwhile"
 )]
 pub fn end_process(pid: u32, program: &str) -> anyhow::Result<()> {
-    ensure!(runs(pid, program), "process {pid} is not {program}");
     let signal = if program == "postgres" { "INT" } else { "TERM" };
-    send_signal(pid, signal)?;
     let started = Instant::now();
+    let mut asked = false;
     while runs(pid, program) {
         if started.elapsed() > PATIENCE {
             return send_signal(pid, "KILL");
+        }
+        if !asked {
+            asked = true;
+            // It may have gone a moment ago, which the loop finds out.
+            let _ = send_signal(pid, signal);
         }
         thread::sleep(POLL);
     }

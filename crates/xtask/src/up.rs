@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use devstack::{
     Keep,
     platform::{PROGRAMS, Platform, PlatformOptions, PlatformPorts},
@@ -38,7 +38,7 @@ pub(crate) async fn up() -> anyhow::Result<()> {
         Taken::ByAnother(pid) => bail!("`make up` runs already, as process {pid}; `make down` ends it"),
     };
     let ports = ports()?;
-    ports.check_free().context(PORTS_HINT)?;
+    ports.check_free().map_err(|taken| anyhow!("{taken}\n{PORTS_HINT}"))?;
     devstack::install()?;
     let binaries = build()?;
     let mut interrupt = Interrupt::new()?;
@@ -56,7 +56,7 @@ pub(crate) async fn up() -> anyhow::Result<()> {
     };
     announce(&platform);
     let outcome = tokio::select! {
-        ending = first_ending(&platform) => Err(anyhow::anyhow!(ending)),
+        ending = first_ending(&platform) => Err(anyhow!(ending)),
         () = interrupt.received() => Ok(()),
     };
     say("stopping");

@@ -43,6 +43,9 @@ fn complaints_about(file: &Path, text: &str) -> Vec<String> {
     if file.file_name().is_some_and(|name| name == "mod.rs") {
         complain("is named mod.rs; use `name.rs` beside `name/`".to_owned());
     }
+    if text.lines().any(|line| line.trim_start().starts_with("#[ignore")) {
+        complain("switches a test off".to_owned());
+    }
     if is_test(file) {
         return complaints;
     }
