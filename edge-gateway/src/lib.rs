@@ -1,1 +1,95 @@
-//! Placeholder.
+//! The edge: REST/JSON in, gRPC out. Everything it serves is read from a descriptor set; it has no database, no handler
+//! per RPC and no business rule. Start reading at [`run`], then at `forward.rs`.
+
+mod access;
+mod body;
+mod call;
+mod codec;
+mod config;
+mod contract;
+mod deadline;
+mod edge;
+mod endpoint;
+mod etag;
+mod exchange;
+mod forward;
+mod health;
+mod mask;
+mod observe;
+mod openapi;
+mod own;
+mod policy;
+mod problem;
+mod respond;
+mod stream;
+mod unary;
+mod upload;
+mod upstream;
+mod worker;
+
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use service::Service;
+use service::identity::Verifier;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use edge::Edge;
+pub use openapi::contract_document;
+pub use upstream::Upstream;
+
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Less than what the process itself gets for stopping.
+const DRAIN_SECONDS: u64 = 25;
+
+/// Serves the contract until the shutdown.
+pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let service = Service::start(config::NAME, &config.service, shutdown.clone()).await?;
+    let verifier = Verifier::remote(
+        config::NAME,
+        &config.auth_address,
+        config.service.service_keys.clone(),
+        config.signer,
+    )?;
+    verifier.start(&service);
+    let descriptor_set = bookmesh_proto::FILE_DESCRIPTOR_SET;
+    let edge = Edge::compile(descriptor_set, config.upstreams, verifier, service.metrics(), shutdown)?;
+    service
+        .run(|drain| serve(Arc::new(edge), listener, config.workers, drain))
+        .await
+}
+
+/// Serves until `drain` is cancelled, then finishes what has begun.
+pub async fn serve(
+    edge: Arc<Edge>,
+    listener: TcpListener,
+    workers: NonZeroUsize,
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = listener.into_std().context("taking over the listener")?;
+    let app = move || {
+        let worker = worker::Worker::new(Arc::clone(&edge)).expect("the addresses were read before");
+        App::new()
+            .app_data(Rc::new(worker))
+            .default_service(web::to(forward::handle))
+    };
+    HttpServer::new(app)
+        .workers(workers.get())
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .shutdown_signal(drain.cancelled_owned())
+        .listen(listener)
+        .context("listening")?
+        .run()
+        .await
+        .context("serving")
+}

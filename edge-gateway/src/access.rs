@@ -1,0 +1,90 @@
+//! Who may pass: bearer tokens (RFC 6750) by the policy of the route.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use service::identity::{Caller, Refusal, Verified, Verifier};
+use tonic::Code;
+
+use crate::exchange;
+use crate::policy::{Access, Policy};
+use crate::problem::Problem;
+
+/// The token to send on, when the route needs one.
+pub(crate) async fn check<'h>(
+    policy: &Policy,
+    verifier: &Verifier,
+    headers: &'h HeaderMap,
+) -> Result<Option<&'h str>, Problem> {
+    let Access::User { scopes } = &policy.access else {
+        return Ok(None);
+    };
+    let authorization = exchange::header(headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
+    let token = bearer_token(authorization).ok_or_else(|| refused(Refusal::Missing))?;
+    let verified = verifier.verify(token).await.map_err(refused)?;
+    match verified.caller {
+        Caller::User { .. } => {}
+        Caller::Service { .. } => return Err(refused(Refusal::Invalid)),
+    }
+    match missing_scope(&verified, scopes) {
+        None => Ok(Some(authorization)),
+        Some(scope) => Err(insufficient(scope)),
+    }
+}
+
+/// What a service's own refusal lacks on its way out. A wrong password is no broken token, so only routes that need a
+/// token name one.
+pub(crate) fn challenge(policy: &Policy) -> HeaderValue {
+    match policy.access {
+        Access::Public => HeaderValue::from_static("Bearer"),
+        Access::User { .. } => HeaderValue::from_static("Bearer error=\"invalid_token\""),
+    }
+}
+
+fn bearer_token(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn missing_scope<'p>(verified: &Verified, needed: &'p [String]) -> Option<&'p str> {
+    let allowed = verified.scopes.as_ref()?;
+    needed.iter().find(|scope| !allowed.contains(scope)).map(String::as_str)
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    let challenge = match refusal {
+        Refusal::Missing => "Bearer".to_owned(),
+        Refusal::Invalid | Refusal::Expired | Refusal::SessionEnded => {
+            format!("Bearer error=\"invalid_token\", error_description=\"{refusal}\"")
+        }
+        Refusal::KeysUnavailable => return Problem::unreachable(),
+    };
+    let problem = Problem::new(
+        StatusCode::UNAUTHORIZED,
+        Code::Unauthenticated,
+        refusal.reason(),
+        refusal.to_string(),
+    );
+    with_challenge(problem, challenge)
+}
+
+fn insufficient(scope: &str) -> Problem {
+    let detail = format!("the token does not allow {scope}");
+    let problem = Problem::new(
+        StatusCode::FORBIDDEN,
+        Code::PermissionDenied,
+        "INSUFFICIENT_SCOPE",
+        detail,
+    );
+    with_challenge(
+        problem,
+        format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
+    )
+}
+
+fn with_challenge(problem: Problem, challenge: String) -> Problem {
+    match HeaderValue::try_from(challenge) {
+        Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
+        Err(_) => problem,
+    }
+}

@@ -1,0 +1,188 @@
+//! One call of a service: its message, its metadata, its errors.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use actix_web::HttpRequest;
+use bytes::Bytes;
+use tonic::client::Grpc;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use transcode::{Body, Match, peek};
+
+use crate::deadline::Deadline;
+use crate::endpoint::{Endpoint, Input, RawBody};
+use crate::exchange::{self, Exchange};
+use crate::problem::Problem;
+use crate::worker::Worker;
+use crate::{access, body};
+
+/// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
+pub(crate) const CONTENT_TYPE: u32 = 1;
+pub(crate) const DATA: u32 = 2;
+
+/// A request that was found worth a call.
+pub(crate) struct Call<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) request: &'a HttpRequest,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) found: Match<'a, 'a>,
+    pub(crate) authorization: Option<&'a str>,
+    pub(crate) deadline: Deadline,
+    pub(crate) exchange: &'a mut Exchange,
+}
+
+impl Call<'_> {
+    /// Whether the request has a body that the call needs.
+    pub(crate) fn has_body(&self) -> bool {
+        self.found.route.body != Body::None
+    }
+
+    /// Reads what is to be sent out of path, query and body.
+    pub(crate) async fn read_message(&self, payload: actix_web::web::Payload) -> Result<Vec<u8>, Problem> {
+        if !self.has_body() {
+            return self.message(&[]);
+        }
+        let length = exchange::header(self.request.headers(), "content-length");
+        if self.endpoint.input == Input::Json && length != Some("0") {
+            body::check_is_json(self.request)?;
+        }
+        let content = body::read(self.request, payload, self.endpoint.policy.max_body_bytes).await?;
+        self.message(&content)
+    }
+
+    /// Protobuf merges what comes later into what came first, so the parts are written one after the other; the path
+    /// comes after the body because it decides.
+    fn message(&self, content: &[u8]) -> Result<Vec<u8>, Problem> {
+        let mut wire = Vec::with_capacity(content.len() + 128);
+        match self.endpoint.input {
+            Input::Json if content.is_empty() => {}
+            Input::Json => {
+                let read = self.found.route.read_body(&self.worker.edge.plans, content, &mut wire);
+                read.map_err(|error| Problem::invalid_fields(error.violations))?;
+            }
+            Input::Raw(raw) | Input::Upload(raw) => {
+                let content_type = exchange::header(self.request.headers(), "content-type").unwrap_or_default();
+                push_raw_body(raw, content_type, content, &mut wire);
+            }
+        }
+        let fields_begin = wire.len();
+        self.push_fields(&mut wire)?;
+        if let Some(mask) = &self.endpoint.mask
+            && !mask.is_in(&wire[fields_begin..])
+        {
+            mask.push_derived(content, &mut wire);
+        }
+        Ok(wire)
+    }
+
+    /// Appends what path and query fill.
+    pub(crate) fn push_fields(&self, wire: &mut Vec<u8>) -> Result<(), Problem> {
+        let plans = &self.worker.edge.plans;
+        let read = self.found.read_path(plans, wire);
+        read.map_err(|violation| Problem::invalid_fields(vec![violation]).relative_to(self.body_field()))?;
+        match self.request.uri().query() {
+            Some(query) => self
+                .found
+                .route
+                .read_query(plans, query, wire)
+                .map_err(Problem::invalid_fields),
+            None => Ok(()),
+        }
+    }
+
+    fn channel(&self) -> Channel {
+        self.worker.channels.get(self.worker.edge.served_by[self.found.index])
+    }
+
+    /// A client that the service is ready for.
+    pub(crate) async fn client(&self) -> Result<Grpc<Channel>, Problem> {
+        let mut client = Grpc::new(self.channel());
+        match self.deadline.limit(client.ready()).await? {
+            Ok(()) => Ok(client),
+            Err(_) => Err(Problem::unreachable()),
+        }
+    }
+
+    /// Gives a message the metadata that services get. Nothing else of the caller's headers goes through.
+    pub(crate) fn grpc_request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut grpc_request = tonic::Request::new(message);
+        let metadata = grpc_request.metadata_mut();
+        let headers = self.request.headers();
+        set(metadata, "authorization", self.authorization);
+        set(metadata, exchange::REQUEST_ID, Some(&self.exchange.request_id));
+        set(metadata, service::trace::TRACEPARENT, Some(&self.exchange.traceparent));
+        set(metadata, "tracestate", exchange::header(headers, "tracestate"));
+        set(metadata, "x-user-agent", exchange::header(headers, "user-agent"));
+        grpc_request
+    }
+
+    /// Waits for the service, and notes for how long.
+    pub(crate) async fn wait<T>(
+        &mut self,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<Result<T, Status>, Problem> {
+        let started = Instant::now();
+        let outcome = self.deadline.limit(answer).await;
+        self.exchange.upstream += started.elapsed();
+        outcome
+    }
+
+    pub(crate) fn problem(&self, status: &Status) -> Problem {
+        let is_conditional = self.request.headers().contains_key("if-match");
+        let problem = Problem::from_status(status, is_conditional).relative_to(self.body_field());
+        match problem.code {
+            Code::Unauthenticated => problem.with_header(
+                actix_web::http::header::WWW_AUTHENTICATE,
+                access::challenge(&self.endpoint.policy),
+            ),
+            _ => problem,
+        }
+    }
+
+    fn body_field(&self) -> Option<&str> {
+        match &self.found.route.body {
+            Body::Field { name, .. } => Some(name),
+            Body::None | Body::Whole => None,
+        }
+    }
+}
+
+/// Appends a google.api.HttpBody.
+pub(crate) fn push_raw_body(raw: RawBody, content_type: &str, data: &[u8], wire: &mut Vec<u8>) {
+    let push = |wire: &mut Vec<u8>| {
+        if !content_type.is_empty() {
+            peek::push_field(wire, CONTENT_TYPE, content_type.as_bytes());
+        }
+        if !data.is_empty() {
+            peek::push_field(wire, DATA, data);
+        }
+    };
+    match raw.field {
+        Some(number) => peek::push_message(wire, number, push),
+        None => push(wire),
+    }
+}
+
+/// The content type and the data of a google.api.HttpBody.
+pub(crate) fn split_raw_body(message: &Bytes) -> (&str, Bytes) {
+    let content_type = peek::last_text(message, CONTENT_TYPE).unwrap_or_default();
+    let data = peek::last_bytes(message, DATA)
+        .map(|data| message.slice_ref(data))
+        .unwrap_or_default();
+    (
+        if content_type.is_empty() {
+            "application/octet-stream"
+        } else {
+            content_type
+        },
+        data,
+    )
+}
+
+fn set(metadata: &mut MetadataMap, key: &'static str, value: Option<&str>) {
+    if let Some(value) = value.and_then(|value| MetadataValue::<Ascii>::try_from(value).ok()) {
+        metadata.insert(key, value);
+    }
+}

@@ -1,0 +1,42 @@
+//! The edge's variables.
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+use prost_reflect::DescriptorPool;
+use service::config::{Environment, ServiceConfig};
+use service::identity::ServiceSigner;
+
+use crate::upstream::{self, Upstream};
+
+pub(crate) const NAME: &str = "edge-gateway";
+
+/// Where everything is, and who the edge is.
+pub struct Config {
+    pub(crate) service: ServiceConfig,
+    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) auth_address: String,
+    pub(crate) signer: ServiceSigner,
+    pub(crate) workers: NonZeroUsize,
+}
+
+impl Config {
+    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY` and the address of each package that has services.
+    pub fn from_environment(environment: &mut Environment) -> Option<Self> {
+        let service = ServiceConfig::from_environment(environment, "EDGE");
+        let pool =
+            DescriptorPool::decode(bookmesh_proto::FILE_DESCRIPTOR_SET).expect("the build has compiled the contract");
+        let upstreams = upstream::from_environment(environment, &pool);
+        let auth_address = environment.required("BOOKMESH_AUTH_ADDRESS");
+        let signer = environment.parsed_file("EDGE_SERVICE_KEY", |pem| ServiceSigner::new(NAME, pem));
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let workers = environment.or("EDGE_WORKERS", cores);
+        Some(Self {
+            service: service?,
+            upstreams: upstreams?,
+            auth_address: auth_address?,
+            signer: signer?,
+            workers: workers?,
+        })
+    }
+}

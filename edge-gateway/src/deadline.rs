@@ -1,0 +1,46 @@
+//! How long a call may take: what the policy says, or less when the caller asks for less.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::HeaderMap;
+
+use crate::exchange::header;
+use crate::problem::Problem;
+
+/// Seconds that the caller is ready to wait, such as `1.5`.
+const REQUEST_TIMEOUT: &str = "request-timeout";
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn new(policy: Duration, headers: &HeaderMap) -> Result<Self, Problem> {
+        let timeout = match header(headers, REQUEST_TIMEOUT) {
+            None => policy,
+            Some(text) => {
+                let seconds = text.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0);
+                let asked = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                asked.ok_or_else(not_a_timeout)?.min(policy)
+            }
+        };
+        Ok(Self(Instant::now() + timeout))
+    }
+
+    pub(crate) fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits no longer than until the deadline.
+    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, Problem> {
+        tokio::time::timeout_at(self.0.into(), work)
+            .await
+            .map_err(|_| Problem::deadline_exceeded())
+    }
+}
+
+fn not_a_timeout() -> Problem {
+    Problem::bad_request(
+        "INVALID_REQUEST_TIMEOUT",
+        "Request-Timeout is not a number of seconds above zero",
+    )
+}

@@ -1,0 +1,67 @@
+//! Everything that the workers share.
+
+use bytes::Bytes;
+use service::identity::Verifier;
+use service::metrics::Metrics;
+use tokio_util::sync::CancellationToken;
+use transcode::{Plans, Routes};
+
+use crate::contract::Contract;
+use crate::endpoint::Endpoint;
+use crate::observe::Observations;
+use crate::openapi;
+use crate::upstream::{self, Upstream, UpstreamIndex};
+
+/// The edge, ready to serve.
+pub struct Edge {
+    pub(crate) plans: Plans,
+    pub(crate) routes: Routes,
+    /// One for each route, in the same order.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Who serves each route, in the same order.
+    pub(crate) served_by: Vec<UpstreamIndex>,
+    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) verifier: Verifier,
+    pub(crate) observations: Observations,
+    pub(crate) openapi: Bytes,
+    /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Edge {
+    /// Compiles an encoded `FileDescriptorSet`.
+    pub fn compile(
+        descriptor_set: &[u8],
+        upstreams: Vec<Upstream>,
+        verifier: Verifier,
+        metrics: &Metrics,
+        stopping: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let contract = Contract::compile(descriptor_set)?;
+        let openapi = Bytes::from(openapi::document(&contract));
+        let observations = Observations::new(metrics);
+        let Contract {
+            pool: _,
+            plans,
+            routes,
+            endpoints,
+        } = contract;
+        let package = |route: &transcode::Route| route.rpc.parent_service().package_name().to_owned();
+        let served_by = routes
+            .all()
+            .iter()
+            .map(|route| upstream::find(&upstreams, &package(route)));
+        let served_by = served_by.collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            plans,
+            routes,
+            endpoints,
+            served_by,
+            upstreams,
+            verifier,
+            observations,
+            openapi,
+            stopping,
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! One request with its answer: who it is in logs, metrics and traces.
+
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+use service::trace;
+use uuid::Uuid;
+
+use crate::problem::Occurrence;
+
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+pub(crate) struct Exchange {
+    pub(crate) started: Instant,
+    pub(crate) request_id: String,
+    pub(crate) traceparent: String,
+    /// The route, once it is known.
+    pub(crate) route: Option<usize>,
+    /// What of the time was spent waiting for the service.
+    pub(crate) upstream: Duration,
+}
+
+impl Exchange {
+    /// Needs the request's span to be the current one.
+    pub(crate) fn begin(request: &HttpRequest, started: Instant) -> Self {
+        Self {
+            started,
+            request_id: request_id(request.headers()),
+            traceparent: trace::current_traceparent().unwrap_or_else(|| traceparent(request.headers())),
+            route: None,
+            upstream: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn trace_id(&self) -> &str {
+        self.traceparent.get(3..35).unwrap_or_default()
+    }
+
+    pub(crate) fn occurrence<'a>(&'a self, request: &'a HttpRequest) -> Occurrence<'a> {
+        Occurrence {
+            path: request.uri().path(),
+            request_id: &self.request_id,
+            trace_id: self.trace_id(),
+        }
+    }
+}
+
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The caller's, when it can go into logs as it is; else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let is_sane = |id: &&str| {
+        !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match header(headers, REQUEST_ID).filter(is_sane) {
+        Some(id) => id.to_owned(),
+        None => Uuid::now_v7().to_string(),
+    }
+}
+
+/// For a process without telemetry: the caller's trace goes on, or one begins that nobody records.
+fn traceparent(headers: &HeaderMap) -> String {
+    match header(headers, trace::TRACEPARENT).filter(|parent| is_traceparent(parent)) {
+        Some(parent) => parent.to_owned(),
+        None => {
+            let span = Uuid::new_v4().simple().to_string();
+            format!("00-{}-{}-00", Uuid::new_v4().simple(), &span[..16])
+        }
+    }
+}
+
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    lengths == [2, 32, 16, 2]
+        && parts.iter().all(|part| is_hex(part))
+        && parts[0] == "00"
+        && parts[1..3].iter().all(|id| id.bytes().any(|byte| byte != b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_traceparent;
+
+    #[test]
+    fn only_a_whole_trace_parent_counts() {
+        assert!(is_traceparent(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        ));
+        for broken in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert!(!is_traceparent(broken), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A request's way through the edge, from top to bottom.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use service::trace;
+use tonic::Code;
+use tracing::Instrument;
+use transcode::{Found, Match};
+
+use crate::call::Call;
+use crate::deadline::Deadline;
+use crate::edge::Edge;
+use crate::endpoint::{Input, Output};
+use crate::exchange::{self, Exchange};
+use crate::problem::Problem;
+use crate::worker::Worker;
+use crate::{access, observe, own, stream, unary, upload};
+
+const MAX_PATH_AND_QUERY_BYTES: usize = 8 * 1024;
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// Answers any request.
+pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpResponse {
+    let started = Instant::now();
+    let worker: Rc<Worker> = Rc::clone(request.app_data().expect("the app is made with its worker"));
+    let span = tracing::info_span!("request");
+    trace::adopt(&span, exchange::header(request.headers(), trace::TRACEPARENT));
+    async move {
+        let mut exchange = Exchange::begin(&request, started);
+        let outcome = forward(&worker, &request, payload, &mut exchange).await;
+        let mut response = outcome.unwrap_or_else(|problem| problem.to_response(exchange.occurrence(&request)));
+        stamp(&mut response, &exchange);
+        observe::answered(&worker.edge, &request, &exchange, &response);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+async fn forward(
+    worker: &Rc<Worker>,
+    request: &HttpRequest,
+    payload: Payload,
+    exchange: &mut Exchange,
+) -> Result<HttpResponse, Problem> {
+    check_head(request)?;
+    if let Some(answer) = own::answer(worker, request).await {
+        return answer;
+    }
+    let found = match find(&worker.edge, request)? {
+        Routed::Route(found) => found,
+        Routed::Options(response) => return Ok(response),
+    };
+    exchange.route = Some(found.index);
+    let endpoint = &worker.edge.endpoints[found.index];
+    let authorization = access::check(&endpoint.policy, &worker.edge.verifier, request.headers()).await?;
+    let deadline = Deadline::new(endpoint.policy.timeout, request.headers())?;
+    let call = Call {
+        worker,
+        request,
+        endpoint,
+        found,
+        authorization,
+        deadline,
+        exchange,
+    };
+    match (endpoint.input, endpoint.output) {
+        (Input::Upload(body), Output::Json | Output::Raw) => upload::answer(call, body, payload).await,
+        (_, Output::Json | Output::Raw) => unary::answer(call, payload).await,
+        (_, Output::JsonStream | Output::RawStream) => stream::answer(call, payload).await,
+    }
+}
+
+enum Routed<'e, 'r> {
+    Route(Match<'e, 'r>),
+    Options(HttpResponse),
+}
+
+fn find<'e, 'r>(edge: &'e Edge, request: &'r HttpRequest) -> Result<Routed<'e, 'r>, Problem> {
+    match edge.routes.find(request.method().as_str(), request.uri().path()) {
+        Found::Route(found) => Ok(Routed::Route(found)),
+        Found::OtherMethods { allow } if request.method() == Method::OPTIONS => Ok(Routed::Options(
+            HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish(),
+        )),
+        Found::OtherMethods { allow } => Err(method_not_allowed(&allow)),
+        Found::Nothing => Err(no_such_path()),
+    }
+}
+
+pub(crate) fn method_not_allowed(allow: &str) -> Problem {
+    let detail = format!("this path is there for {allow}");
+    let problem = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Code::Unimplemented,
+        "METHOD_NOT_ALLOWED",
+        detail,
+    );
+    let allow = HeaderValue::try_from(allow).expect("methods of the contract are tokens");
+    problem.with_header(header::ALLOW, allow)
+}
+
+fn no_such_path() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        Code::NotFound,
+        "NO_SUCH_PATH",
+        "there is nothing at this path",
+    )
+}
+
+/// Actix itself refuses heads above 128 KiB; these limits are what a service behind can be expected to take.
+fn check_head(request: &HttpRequest) -> Result<(), Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > MAX_PATH_AND_QUERY_BYTES {
+        let detail = format!("path and query have more than {MAX_PATH_AND_QUERY_BYTES} bytes");
+        return Err(Problem::new(
+            StatusCode::URI_TOO_LONG,
+            Code::InvalidArgument,
+            "URI_TOO_LONG",
+            detail,
+        ));
+    }
+    let headers: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if headers > MAX_HEADER_BYTES {
+        let detail = format!("the headers have more than {MAX_HEADER_BYTES} bytes");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Problem::new(status, Code::InvalidArgument, "HEADERS_TOO_LARGE", detail));
+    }
+    Ok(())
+}
+
+/// What every answer carries.
+fn stamp(response: &mut HttpResponse, exchange: &Exchange) {
+    let headers = response.headers_mut();
+    if let Ok(request_id) = HeaderValue::from_str(&exchange.request_id) {
+        headers.insert(HeaderName::from_static(exchange::REQUEST_ID), request_id);
+    }
+    if let Ok(traceparent) = HeaderValue::from_str(&exchange.traceparent) {
+        headers.insert(HeaderName::from_static(trace::TRACEPARENT), traceparent);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}

@@ -1,0 +1,234 @@
+//! Turns a body, raw or the one part of a multipart form, into the messages of an upload.
+
+use std::io;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryFutureExt, future};
+use tokio::sync::mpsc::{self, Sender};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use transcode::peek;
+
+use crate::body;
+use crate::call::push_raw_body;
+use crate::endpoint::RawBody;
+use crate::exchange::header;
+use crate::problem::Problem;
+
+const PIECE_BYTES: usize = 64 * 1024;
+/// How long a caller may send nothing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is known of an uploaded file before its bytes.
+pub(super) struct File {
+    raw: RawBody,
+    /// The fields of the first message that path and query fill.
+    fields: Vec<u8>,
+    content_type: String,
+    name: Option<String>,
+}
+
+impl File {
+    pub(super) fn of(request: &HttpRequest, raw: RawBody, fields: Vec<u8>) -> Self {
+        let headers = request.headers();
+        let content_type = header(headers, "content-type").unwrap_or_default().to_owned();
+        let name = header(headers, "content-disposition").and_then(file_name);
+        Self {
+            raw,
+            fields,
+            content_type,
+            name,
+        }
+    }
+
+    /// Sends the whole body. The sender is dropped when it returns, however it returns.
+    pub(super) async fn send(self, payload: Payload, limit: u64, pieces: Sender<Bytes>) -> Result<(), Problem> {
+        match multer::parse_boundary(&self.content_type) {
+            Ok(boundary) => self.send_part(payload, limit, boundary, pieces).await,
+            Err(_) => self.send_raw(payload, limit, pieces).await,
+        }
+    }
+
+    async fn send_raw(self, payload: Payload, limit: u64, pieces: Sender<Bytes>) -> Result<(), Problem> {
+        let mut messages = Messages::new(self, pieces);
+        let mut source = Source {
+            payload,
+            limit,
+            received: 0,
+        };
+        while let Some(chunk) = source.next().await? {
+            messages.push(&chunk).await;
+        }
+        messages.finish().await;
+        Ok(())
+    }
+
+    async fn send_part(
+        self,
+        payload: Payload,
+        limit: u64,
+        boundary: String,
+        pieces: Sender<Bytes>,
+    ) -> Result<(), Problem> {
+        // The parser wants a stream that can change threads, which Actix's payload cannot.
+        let (into_parser, chunks) = mpsc::channel::<io::Result<Bytes>>(1);
+        let mut source = Source {
+            payload,
+            limit,
+            received: 0,
+        };
+        let read = async move {
+            while let Some(chunk) = source.next().await? {
+                // The parser is gone when it has found an error, which then is the one that counts.
+                let _ = into_parser.send(Ok(chunk)).await;
+            }
+            Ok(())
+        };
+        let form = multer::Multipart::new(ReceiverStream::new(chunks), boundary);
+        let parse = self.send_only_part(form, pieces).map_err(|error| error.into_problem());
+        future::try_join(read, parse).await.map(|_| ())
+    }
+
+    async fn send_only_part(mut self, mut form: multer::Multipart<'_>, pieces: Sender<Bytes>) -> Result<(), FormError> {
+        let mut part = form.next_field().await?.ok_or(FormError::NotOnePart)?;
+        self.content_type = part.content_type().map(ToString::to_string).unwrap_or_default();
+        self.name = part.file_name().map(str::to_owned);
+        let mut messages = Messages::new(self, pieces);
+        while let Some(chunk) = part.chunk().await? {
+            messages.push(&chunk).await;
+        }
+        drop(part);
+        if form.next_field().await?.is_some() {
+            return Err(FormError::NotOnePart);
+        }
+        messages.finish().await;
+        Ok(())
+    }
+
+    /// The first message, up to its bytes.
+    fn start(&self) -> Vec<u8> {
+        let mut message = self.fields.clone();
+        if let (Some(number), Some(name)) = (self.raw.file_name, &self.name)
+            && peek::last_bytes(&self.fields, number).is_none()
+        {
+            peek::push_field(&mut message, number, name.as_bytes());
+        }
+        message
+    }
+}
+
+/// Gathers chunks into pieces, and sends each as a message.
+struct Messages {
+    file: File,
+    pieces: Sender<Bytes>,
+    gathered: BytesMut,
+    is_first: bool,
+}
+
+impl Messages {
+    fn new(file: File, pieces: Sender<Bytes>) -> Self {
+        Self {
+            file,
+            pieces,
+            gathered: BytesMut::with_capacity(PIECE_BYTES),
+            is_first: true,
+        }
+    }
+
+    async fn push(&mut self, mut chunk: &[u8]) {
+        while self.gathered.len() + chunk.len() >= PIECE_BYTES {
+            let (fits, rest) = chunk.split_at(PIECE_BYTES - self.gathered.len());
+            self.gathered.extend_from_slice(fits);
+            chunk = rest;
+            self.send().await;
+        }
+        self.gathered.extend_from_slice(chunk);
+    }
+
+    /// Also sends the one message that an empty file has.
+    async fn finish(mut self) {
+        if self.is_first || !self.gathered.is_empty() {
+            self.send().await;
+        }
+    }
+
+    async fn send(&mut self) {
+        let (mut message, content_type) = match self.is_first {
+            true => (self.file.start(), self.file.content_type.as_str()),
+            false => (Vec::new(), ""),
+        };
+        message.reserve(self.gathered.len() + content_type.len() + 32);
+        push_raw_body(self.file.raw, content_type, &self.gathered, &mut message);
+        self.gathered.clear();
+        self.is_first = false;
+        // The service has answered when nobody takes it; the answer is what counts then.
+        let _ = self.pieces.send(message.into()).await;
+    }
+}
+
+/// A body that is counted while it is read.
+struct Source {
+    payload: Payload,
+    limit: u64,
+    received: u64,
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let next = tokio::time::timeout(IDLE_TIMEOUT, self.payload.next())
+            .await
+            .map_err(|_| stalled())?;
+        let Some(chunk) = next else { return Ok(None) };
+        let chunk = chunk.map_err(|error| body::broken(&error))?;
+        self.received += chunk.len() as u64;
+        if self.received > self.limit {
+            Err(body::too_large(self.limit))
+        } else {
+            Ok(Some(chunk))
+        }
+    }
+}
+
+enum FormError {
+    NotOnePart,
+    Broken(multer::Error),
+}
+
+impl From<multer::Error> for FormError {
+    fn from(error: multer::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl FormError {
+    fn into_problem(self) -> Problem {
+        let detail = match self {
+            Self::NotOnePart => "the form must have exactly one part: the file".to_owned(),
+            Self::Broken(error) => format!("the form cannot be read: {error}"),
+        };
+        Problem::bad_request("INVALID_FORM", detail)
+    }
+}
+
+fn stalled() -> Problem {
+    let detail = format!("nothing of the body came for {} seconds", IDLE_TIMEOUT.as_secs());
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        Code::DeadlineExceeded,
+        "BODY_TOO_SLOW",
+        detail,
+    )
+}
+
+/// `attachment; filename="bookmarks.html"`
+fn file_name(disposition: &str) -> Option<String> {
+    let value = disposition
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("filename="))?;
+    let name = value.trim().trim_matches('"');
+    (!name.is_empty()).then(|| name.to_owned())
+}

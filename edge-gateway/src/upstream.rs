@@ -1,0 +1,91 @@
+//! The services behind the edge: which package is where, and the channels of one worker to them.
+
+use anyhow::{Context, anyhow};
+use prost_reflect::DescriptorPool;
+use service::config::Environment;
+use tonic::transport::Channel;
+
+/// Where the services of one proto package are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upstream {
+    /// The package, such as `bookmesh.auth.v1`.
+    pub package: String,
+    /// The address, such as `http://127.0.0.1:50051`.
+    pub address: String,
+}
+
+/// Names the upstream of a package.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct UpstreamIndex(usize);
+
+/// The upstreams of all packages of `pool` that have services: `example.books.v1` is at `BOOKMESH_BOOKS_ADDRESS`, or
+/// at `BOOKMESH_BOOK_ADDRESS` when only that is set.
+pub(crate) fn from_environment(environment: &mut Environment, pool: &DescriptorPool) -> Option<Vec<Upstream>> {
+    let mut packages: Vec<String> = pool
+        .services()
+        .map(|service| service.package_name().to_owned())
+        .collect();
+    packages.sort();
+    packages.dedup();
+    let addresses: Vec<Option<Upstream>> = packages
+        .into_iter()
+        .map(|package| upstream_of(environment, package))
+        .collect();
+    addresses.into_iter().collect()
+}
+
+fn upstream_of(environment: &mut Environment, package: String) -> Option<Upstream> {
+    let parts: Vec<&str> = package.split('.').collect();
+    let name = match parts.as_slice() {
+        [.., name, version] if version.starts_with('v') => *name,
+        [.., name] => *name,
+        [] => "",
+    }
+    .to_ascii_uppercase();
+    let singular = format!("BOOKMESH_{}_ADDRESS", name.strip_suffix('S').unwrap_or(&name));
+    let address = match environment.optional::<String>(&format!("BOOKMESH_{name}_ADDRESS"))? {
+        Some(address) => address,
+        None => environment.required(&singular)?,
+    };
+    match address.parse::<http::Uri>() {
+        Ok(uri) if uri.host().is_some() => Some(Upstream { package, address }),
+        _ => environment.wrong(&singular, "is no address such as http://127.0.0.1:50051"),
+    }
+}
+
+/// Which upstream serves a package.
+pub(crate) fn find(upstreams: &[Upstream], package: &str) -> anyhow::Result<UpstreamIndex> {
+    let index = upstreams.iter().position(|upstream| upstream.package == package);
+    index
+        .map(UpstreamIndex)
+        .ok_or_else(|| anyhow!("package {package} has no address"))
+}
+
+/// One channel per upstream. They live on the runtime of the worker that made them: a call then wakes no other thread.
+pub(crate) struct Channels(Vec<Channel>);
+
+impl Channels {
+    pub(crate) fn connect(upstreams: &[Upstream]) -> anyhow::Result<Self> {
+        let mut channels: Vec<Channel> = Vec::with_capacity(upstreams.len());
+        for (index, upstream) in upstreams.iter().enumerate() {
+            let same_address = upstreams[..index]
+                .iter()
+                .position(|other| other.address == upstream.address);
+            let channel = match same_address {
+                Some(other) => channels[other].clone(),
+                None => service::client::channel(&upstream.address)
+                    .with_context(|| format!("the address of {}", upstream.package))?,
+            };
+            channels.push(channel);
+        }
+        Ok(Self(channels))
+    }
+
+    pub(crate) fn get(&self, upstream: UpstreamIndex) -> Channel {
+        self.0[upstream.0].clone()
+    }
+
+    pub(crate) fn all(&self) -> &[Channel] {
+        &self.0
+    }
+}
