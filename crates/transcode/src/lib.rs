@@ -3,6 +3,7 @@
 mod error;
 mod fields;
 mod gather;
+mod integer;
 mod path;
 pub mod peek;
 mod percent;

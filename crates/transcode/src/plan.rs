@@ -1,10 +1,11 @@
 //! Plans of every message of a descriptor pool: what the wire and the JSON of each field look like.
 
 mod compile;
+mod kind;
 
 use std::collections::HashMap;
 
-use crate::wire::WireType;
+pub(crate) use self::kind::{Kind, Scalar};
 
 /// Plans of every message of a descriptor pool. Cheap to look up in and to share.
 #[derive(Debug)]
@@ -73,30 +74,6 @@ pub(crate) enum Cardinality {
     Map,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    Double,
-    Float,
-    Int32,
-    Int64,
-    Uint32,
-    Uint64,
-    Sint32,
-    Sint64,
-    Fixed32,
-    Fixed64,
-    Sfixed32,
-    Sfixed64,
-    Bool,
-    String,
-    Bytes,
-    Enum(EnumId),
-    /// `google.protobuf.NullValue`, an enum that is `null` in JSON.
-    Null,
-    Message(MessageId),
-    Group(MessageId),
-}
-
 #[derive(Debug)]
 pub(crate) struct EnumPlan {
     /// Numbers with their names in quotes, by ascending number.
@@ -108,10 +85,12 @@ pub(crate) struct EnumPlan {
 }
 
 impl Plans {
+    /// Plans for all messages of the pool, also those that no RPC names: a `google.protobuf.Any` can hold them.
     pub fn compile(pool: &prost_reflect::DescriptorPool) -> Self {
         compile::compile(pool)
     }
 
+    /// The message of this name, such as `google.protobuf.Empty`.
     pub fn message(&self, full_name: &str) -> Option<MessageId> {
         self.by_name.get(full_name).copied()
     }
@@ -193,32 +172,5 @@ impl EnumPlan {
     pub(crate) fn listed_names(&self) -> String {
         let names: Vec<&str> = self.quoted_names.iter().map(|(_, name)| name.as_str()).collect();
         names.join(", ")
-    }
-}
-
-impl Kind {
-    pub(crate) fn wire_type(self) -> WireType {
-        match self {
-            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireType::Fixed64,
-            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => WireType::Fixed32,
-            Kind::String | Kind::Bytes | Kind::Message(_) => WireType::Bytes,
-            Kind::Group(_) => WireType::GroupStart,
-            Kind::Int32
-            | Kind::Int64
-            | Kind::Uint32
-            | Kind::Uint64
-            | Kind::Sint32
-            | Kind::Sint64
-            | Kind::Bool
-            | Kind::Enum(_)
-            | Kind::Null => WireType::Varint,
-        }
-    }
-
-    pub(crate) fn message(self) -> Option<MessageId> {
-        match self {
-            Kind::Message(id) | Kind::Group(id) => Some(id),
-            _ => None,
-        }
     }
 }

@@ -9,7 +9,7 @@ mod well_known;
 use self::failure::Failure;
 use self::lexer::{Lexer, Start};
 pub(crate) use self::well_known::push_well_known_text;
-use crate::plan::{Cardinality, FieldPlan, Kind, MessageId, MessagePlan, Plans, Shape};
+use crate::plan::{Cardinality, FieldPlan, Kind, MessageId, MessagePlan, Plans, Scalar, Shape};
 use crate::wire::{WireType, close_length, open_length, push_tag};
 use crate::{FieldViolation, JsonError, MAX_DEPTH};
 
@@ -140,37 +140,40 @@ impl<'p> Reader<'p, '_, '_> {
                 push_tag(self.out, number, WireType::GroupEnd);
                 Ok(())
             }
-            _ => {
-                push_tag(self.out, number, kind.wire_type());
-                self.scalar(kind)
+            Kind::Scalar(scalar) => {
+                push_tag(self.out, number, scalar.wire_type());
+                self.scalar(scalar)
             }
         }
     }
 
     fn list(&mut self, field: &'p FieldPlan, packed: bool) -> Result<(), Failure> {
         self.lexer.open_list()?;
+        match field.kind {
+            Kind::Scalar(scalar) if packed => self.packed_list(field.number, scalar),
+            kind => self.elements(|reader| reader.single(field.number, kind)).map(|_| ()),
+        }
+    }
+
+    fn packed_list(&mut self, number: u32, scalar: Scalar) -> Result<(), Failure> {
         let before = self.out.len();
-        let mut content = 0;
-        if packed {
-            push_tag(self.out, field.number, WireType::Bytes);
-            content = open_length(self.out);
-        }
-        let mut count = 0;
-        while self.lexer.next_element(count == 0)? {
-            let read = if packed {
-                self.scalar(field.kind)
-            } else {
-                self.single(field.number, field.kind)
-            };
-            read.map_err(|failure| failure.at_index(count))?;
-            count += 1;
-        }
-        if packed && count == 0 {
-            self.out.truncate(before);
-        } else if packed {
-            close_length(self.out, content);
+        push_tag(self.out, number, WireType::Bytes);
+        let content = open_length(self.out);
+        match self.elements(|reader| reader.scalar(scalar))? {
+            0 => self.out.truncate(before),
+            _ => close_length(self.out, content),
         }
         Ok(())
+    }
+
+    /// Reads each element of the list that is open, and counts them.
+    fn elements(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), Failure>) -> Result<usize, Failure> {
+        let mut count = 0;
+        while self.lexer.next_element(count == 0)? {
+            element(self).map_err(|failure| failure.at_index(count))?;
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// A field with a tag and the length of what `content` appends.
@@ -199,9 +202,8 @@ fn takes_null(field: &FieldPlan, plans: &Plans) -> bool {
     let is_one_value = matches!(field.cardinality, Cardinality::Implicit | Cardinality::Explicit);
     is_one_value
         && match field.kind {
-            Kind::Null => true,
-            Kind::Message(id) => plans.message_plan(id).shape == Shape::Value,
-            _ => false,
+            Kind::Scalar(scalar) => scalar == Scalar::Null,
+            Kind::Message(id) | Kind::Group(id) => plans.message_plan(id).shape == Shape::Value,
         }
 }
 

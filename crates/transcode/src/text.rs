@@ -1,7 +1,7 @@
 //! Path and query parameters: text into the wire bytes of one field, however deep.
 
 use crate::FieldViolation;
-use crate::plan::{Cardinality, FieldPlan, Kind, MessageId, MessagePlan, Plans, Shape};
+use crate::plan::{Cardinality, FieldPlan, Kind, MessageId, MessagePlan, Plans, Scalar, Shape};
 use crate::read::{push_well_known_text, scalar};
 use crate::wire::{WireType, close_length, open_length, push_tag};
 
@@ -115,8 +115,8 @@ impl<'p> Path<'p> {
                 Ok(())
             }
             Kind::Group(_) => Err("cannot be given as a parameter".into()),
-            Kind::Enum(id) => scalar::push_enum_text(self.plans.enum_plan(id), text, out),
-            kind => scalar::push_text(kind, text, out),
+            Kind::Scalar(Scalar::Enum(id)) => scalar::push_enum_text(self.plans.enum_plan(id), text, out),
+            Kind::Scalar(scalar) => scalar::push_text(scalar, text, out),
         }
     }
 }

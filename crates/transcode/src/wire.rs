@@ -22,6 +22,19 @@ pub(crate) enum WireType {
     Fixed32 = 5,
 }
 
+impl Payload<'_> {
+    /// What stands for the default of every type but enums.
+    pub(crate) fn zero(wire_type: WireType) -> Self {
+        match wire_type {
+            WireType::Varint => Self::Varint(0),
+            WireType::Fixed32 => Self::Fixed32(0),
+            WireType::Fixed64 => Self::Fixed64(0),
+            WireType::Bytes => Self::Bytes(&[]),
+            WireType::GroupStart | WireType::GroupEnd => Self::Group(&[]),
+        }
+    }
+}
+
 /// Reads fields from the front of a message's bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'w> {
@@ -48,8 +61,13 @@ impl<'w> Cursor<'w> {
         Ok(Some((number, payload)))
     }
 
+    /// The next element of a packed run.
+    pub(crate) fn next_element(&mut self, wire_type: WireType) -> Result<Payload<'w>, WireError> {
+        self.payload(0, wire_type)
+    }
+
     #[inline]
-    pub(crate) fn varint(&mut self) -> Result<u64, WireError> {
+    fn varint(&mut self) -> Result<u64, WireError> {
         match self.rest.split_first() {
             Some((&byte, rest)) if byte < 0x80 => {
                 self.rest = rest;
@@ -60,13 +78,13 @@ impl<'w> Cursor<'w> {
         }
     }
 
-    pub(crate) fn fixed32(&mut self) -> Result<u32, WireError> {
+    fn fixed32(&mut self) -> Result<u32, WireError> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(WireError::Truncated)?;
         self.rest = rest;
         Ok(u32::from_le_bytes(*bytes))
     }
 
-    pub(crate) fn fixed64(&mut self) -> Result<u64, WireError> {
+    fn fixed64(&mut self) -> Result<u64, WireError> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(WireError::Truncated)?;
         self.rest = rest;
         Ok(u64::from_le_bytes(*bytes))

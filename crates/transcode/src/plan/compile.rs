@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor};
 
-use super::{Cardinality, EnumId, EnumPlan, FieldPlan, Kind, MessageId, MessagePlan, Plans, Shape};
+use super::{Cardinality, EnumId, EnumPlan, FieldPlan, Kind, MessageId, MessagePlan, Plans, Scalar, Shape};
+use crate::integer::Integer;
 use crate::write::escape::push_text;
+
+const NULL_VALUE: &str = "google.protobuf.NullValue";
 
 pub(super) fn compile(pool: &DescriptorPool) -> Plans {
     let compiler = Compiler {
@@ -85,27 +88,30 @@ impl Compiler {
     }
 
     fn kind(&self, field: &FieldDescriptor) -> Kind {
-        match field.kind() {
-            prost_reflect::Kind::Double => Kind::Double,
-            prost_reflect::Kind::Float => Kind::Float,
-            prost_reflect::Kind::Int32 => Kind::Int32,
-            prost_reflect::Kind::Int64 => Kind::Int64,
-            prost_reflect::Kind::Uint32 => Kind::Uint32,
-            prost_reflect::Kind::Uint64 => Kind::Uint64,
-            prost_reflect::Kind::Sint32 => Kind::Sint32,
-            prost_reflect::Kind::Sint64 => Kind::Sint64,
-            prost_reflect::Kind::Fixed32 => Kind::Fixed32,
-            prost_reflect::Kind::Fixed64 => Kind::Fixed64,
-            prost_reflect::Kind::Sfixed32 => Kind::Sfixed32,
-            prost_reflect::Kind::Sfixed64 => Kind::Sfixed64,
-            prost_reflect::Kind::Bool => Kind::Bool,
-            prost_reflect::Kind::String => Kind::String,
-            prost_reflect::Kind::Bytes => Kind::Bytes,
-            prost_reflect::Kind::Enum(found) if found.full_name() == "google.protobuf.NullValue" => Kind::Null,
-            prost_reflect::Kind::Enum(found) => Kind::Enum(self.enums[found.full_name()]),
-            prost_reflect::Kind::Message(found) if field.is_group() => Kind::Group(self.messages[found.full_name()]),
-            prost_reflect::Kind::Message(found) => Kind::Message(self.messages[found.full_name()]),
-        }
+        let scalar = match field.kind() {
+            prost_reflect::Kind::Message(found) if field.is_group() => {
+                return Kind::Group(self.messages[found.full_name()]);
+            }
+            prost_reflect::Kind::Message(found) => return Kind::Message(self.messages[found.full_name()]),
+            prost_reflect::Kind::Enum(found) if found.full_name() == NULL_VALUE => Scalar::Null,
+            prost_reflect::Kind::Enum(found) => Scalar::Enum(self.enums[found.full_name()]),
+            prost_reflect::Kind::Double => Scalar::Double,
+            prost_reflect::Kind::Float => Scalar::Float,
+            prost_reflect::Kind::Bool => Scalar::Bool,
+            prost_reflect::Kind::String => Scalar::String,
+            prost_reflect::Kind::Bytes => Scalar::Bytes,
+            prost_reflect::Kind::Int32 => Scalar::Integer(Integer::Int32),
+            prost_reflect::Kind::Int64 => Scalar::Integer(Integer::Int64),
+            prost_reflect::Kind::Uint32 => Scalar::Integer(Integer::Uint32),
+            prost_reflect::Kind::Uint64 => Scalar::Integer(Integer::Uint64),
+            prost_reflect::Kind::Sint32 => Scalar::Integer(Integer::Sint32),
+            prost_reflect::Kind::Sint64 => Scalar::Integer(Integer::Sint64),
+            prost_reflect::Kind::Fixed32 => Scalar::Integer(Integer::Fixed32),
+            prost_reflect::Kind::Fixed64 => Scalar::Integer(Integer::Fixed64),
+            prost_reflect::Kind::Sfixed32 => Scalar::Integer(Integer::Sfixed32),
+            prost_reflect::Kind::Sfixed64 => Scalar::Integer(Integer::Sfixed64),
+        };
+        Kind::Scalar(scalar)
     }
 }
 
@@ -138,7 +144,7 @@ fn default_text(field: &FieldDescriptor, cardinality: Cardinality) -> Option<Str
             | prost_reflect::Kind::Sint64
             | prost_reflect::Kind::Fixed64
             | prost_reflect::Kind::Sfixed64 => "\"0\"".to_owned(),
-            prost_reflect::Kind::Enum(found) if found.full_name() == "google.protobuf.NullValue" => "null".to_owned(),
+            prost_reflect::Kind::Enum(found) if found.full_name() == NULL_VALUE => "null".to_owned(),
             prost_reflect::Kind::Enum(found) => quoted_name(&found, found.default_value().number()),
             _ => "0".to_owned(),
         },

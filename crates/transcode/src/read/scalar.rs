@@ -9,11 +9,14 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::Reader;
 use super::failure::Failure;
 use super::lexer::{Start, number_length};
-use crate::plan::{EnumPlan, Kind};
+use crate::integer::Integer;
+use crate::plan::{EnumPlan, Scalar};
 use crate::wire::{close_length, open_length, push_bytes, push_varint};
 
 /// What a value should have been, for people.
 pub(crate) type Expectation = Cow<'static, str>;
+
+const EXPECTED_FLOAT: &str = "expected a number, \"NaN\", \"Infinity\" or \"-Infinity\"";
 
 /// Padding may be there or not, as ProtoJSON demands of readers.
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -23,78 +26,57 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
 impl Reader<'_, '_, '_> {
-    /// A value that is not a message, without its tag.
+    /// A value without its tag.
     #[inline]
-    pub(super) fn scalar(&mut self, kind: Kind) -> Result<(), Failure> {
-        match (kind, self.lexer.start()?) {
-            (Kind::String, Start::Text) => {
-                let text = self.lexer.text()?;
-                push_bytes(self.out, text.as_bytes());
-                Ok(())
+    pub(super) fn scalar(&mut self, scalar: Scalar) -> Result<(), Failure> {
+        match (scalar, self.lexer.start()?) {
+            (Scalar::String, Start::Text) => push_bytes(self.out, self.lexer.text()?.as_bytes()),
+            (Scalar::Bool, Start::Bool) => self.out.push(u8::from(self.lexer.boolean()?)),
+            (Scalar::Integer(integer), Start::Number) => {
+                push_integer(integer, self.lexer.number()?, self.out).map_err(Failure::rule)?;
             }
-            (Kind::Bool, Start::Bool) => {
-                let value = self.lexer.boolean()?;
-                self.out.push(u8::from(value));
-                Ok(())
+            (Scalar::Enum(_), Start::Number) => {
+                push_integer(Integer::Int32, self.lexer.number()?, self.out).map_err(Failure::rule)?;
             }
-            (Kind::Enum(id), Start::Text) => {
-                let name = self.lexer.text()?;
+            (Scalar::Double, Start::Number) => {
+                push_double(self.lexer.number()?, self.out).map_err(Failure::rule)?;
+            }
+            (Scalar::Float, Start::Number) => {
+                push_float(self.lexer.number()?, self.out).map_err(Failure::rule)?;
+            }
+            (Scalar::Enum(id), Start::Text) => {
                 let plan = self.plans.enum_plan(id);
-                let number = plan.number(&name).ok_or_else(|| Failure::rule(expected_name(plan)))?;
+                let number = plan.number(&self.lexer.text()?);
+                let number = number.ok_or_else(|| Failure::rule(expected_name(plan)))?;
                 push_varint(self.out, i64::from(number) as u64);
-                Ok(())
             }
-            (Kind::Enum(_), Start::Number) => self.number(Kind::Int32),
-            (Kind::Null, Start::Null) => {
+            (Scalar::Null, Start::Null) => {
+                self.lexer.null()?;
                 self.out.push(0);
-                self.lexer.null()
             }
-            (Kind::Null, Start::Text) if self.lexer.text()? == "NULL_VALUE" => {
-                self.out.push(0);
-                Ok(())
+            (Scalar::Integer(_) | Scalar::Double | Scalar::Float | Scalar::Bytes | Scalar::Null, Start::Text) => {
+                push_text(scalar, &self.lexer.text()?, self.out).map_err(Failure::rule)?;
             }
-            (Kind::Null, Start::Text) => Err(Failure::rule("expected null")),
-            (Kind::Bytes, Start::Text) => {
-                let text = self.lexer.text()?;
-                push_base64(&text, self.out).map_err(Failure::rule)
-            }
-            (Kind::Double | Kind::Float, Start::Text) => {
-                let text = self.lexer.text()?;
-                push_float_text(kind, &text, self.out).map_err(Failure::rule)
-            }
-            (Kind::String | Kind::Bytes | Kind::Bool | Kind::Null | Kind::Enum(_), _) => {
-                Err(self.lexer.mismatch(expected(kind)))
-            }
-            (_, Start::Number) => self.number(kind),
-            (_, Start::Text) => {
-                let text = self.lexer.text()?;
-                push_integer_text(kind, &text, self.out).map_err(Failure::rule)
-            }
-            _ => Err(self.lexer.mismatch(expected(kind))),
+            (_, _) => return Err(self.lexer.mismatch(expected(scalar))),
         }
-    }
-
-    fn number(&mut self, kind: Kind) -> Result<(), Failure> {
-        let number = self.lexer.number()?;
-        let pushed = match kind {
-            Kind::Double | Kind::Float => push_float(kind, number, self.out),
-            _ => push_integer(kind, number, self.out),
-        };
-        pushed.map_err(Failure::rule)
+        Ok(())
     }
 }
 
-/// Appends a value given as text: a path or query parameter.
-pub(crate) fn push_text(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
-    match (kind, text) {
-        (Kind::String, _) => push_bytes(out, text.as_bytes()),
-        (Kind::Bool, "true") => out.push(1),
-        (Kind::Bool, "false") => out.push(0),
-        (Kind::Null, "null" | "NULL_VALUE") => out.push(0),
-        (Kind::Bytes, _) => push_base64(text, out)?,
-        (Kind::Double | Kind::Float, _) => push_float_text(kind, text, out)?,
-        (Kind::Bool | Kind::Null, _) => return Err(format!("expected {}", expected(kind)).into()),
-        _ => push_integer_text(kind, text, out)?,
+/// Appends a value given as text: a parameter, or a JSON string that stands for something else.
+pub(crate) fn push_text(scalar: Scalar, text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
+    match (scalar, text) {
+        (Scalar::Integer(integer), _) => push_integer_text(integer, text, out)?,
+        (Scalar::Double, _) => push_double_text(text, out)?,
+        (Scalar::Float, _) => push_float_text(text, out)?,
+        (Scalar::Bytes, _) => push_base64(text, out)?,
+        (Scalar::String, _) => push_bytes(out, text.as_bytes()),
+        (Scalar::Bool, "true") => out.push(1),
+        (Scalar::Bool, "false") => out.push(0),
+        (Scalar::Null, "NULL_VALUE") => out.push(0),
+        (Scalar::Bool | Scalar::Null | Scalar::Enum(_), _) => {
+            return Err(format!("expected {}", expected(scalar)).into());
+        }
     }
     Ok(())
 }
@@ -110,11 +92,11 @@ pub(crate) fn push_enum_text(plan: &EnumPlan, text: &str, out: &mut Vec<u8>) -> 
 }
 
 /// Appends an integer that came in quotes or as a map key.
-pub(super) fn push_integer_text(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
-    if number_length(text.as_bytes()) != Some(text.len()) {
-        return Err(expected_range(kind));
+pub(super) fn push_integer_text(integer: Integer, text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
+    if !is_number(text) {
+        return Err(expected_range(integer));
     }
-    push_integer(kind, text, out)
+    push_integer(integer, text, out)
 }
 
 /// The exact value of a JSON number, if it has no fraction: `1.0` and `1e3` are integers too.
@@ -150,61 +132,60 @@ pub(super) enum NotInteger {
     OutOfRange,
 }
 
-fn push_integer(kind: Kind, number: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
-    let value = integer(number).map_err(|problem| match problem {
+fn push_integer(integer: Integer, number: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
+    let value = self::integer(number).map_err(|problem| match problem {
         NotInteger::Fraction => Cow::Borrowed("expected a number without a fraction"),
-        NotInteger::OutOfRange => expected_range(kind),
+        NotInteger::OutOfRange => expected_range(integer),
     })?;
-    let (low, high) = range(kind);
-    if !(low..=high).contains(&value) {
-        return Err(expected_range(kind));
+    if !integer.range().contains(&value) {
+        return Err(expected_range(integer));
     }
-    match kind {
-        Kind::Sint32 | Kind::Sint64 => push_varint(out, zigzag(value as i64)),
-        Kind::Fixed32 | Kind::Sfixed32 => out.extend_from_slice(&(value as u32).to_le_bytes()),
-        Kind::Fixed64 | Kind::Sfixed64 => out.extend_from_slice(&(value as u64).to_le_bytes()),
-        _ => push_varint(out, value as u64),
+    integer.push(value, out);
+    Ok(())
+}
+
+fn push_double_text(text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
+    match named_number(text) {
+        Some(value) => out.extend_from_slice(&value.to_le_bytes()),
+        None if is_number(text) => push_double(text, out)?,
+        None => return Err(EXPECTED_FLOAT.into()),
     }
     Ok(())
 }
 
-fn push_float_text(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
-    let special = match text {
-        "NaN" => f64::NAN,
-        "Infinity" => f64::INFINITY,
-        "-Infinity" => f64::NEG_INFINITY,
-        _ if number_length(text.as_bytes()) == Some(text.len()) => return push_float(kind, text, out),
-        _ => {
-            return Err(Cow::Borrowed(
-                "expected a number, \"NaN\", \"Infinity\" or \"-Infinity\"",
-            ));
-        }
-    };
-    match kind {
-        Kind::Float => out.extend_from_slice(&(special as f32).to_le_bytes()),
-        _ => out.extend_from_slice(&special.to_le_bytes()),
+fn push_float_text(text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
+    match named_number(text) {
+        Some(value) => out.extend_from_slice(&(value as f32).to_le_bytes()),
+        None if is_number(text) => push_float(text, out)?,
+        None => return Err(EXPECTED_FLOAT.into()),
     }
     Ok(())
 }
 
-/// Parsed at the field's own width, since rounding twice can give another number.
-fn push_float(kind: Kind, number: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
-    if kind == Kind::Float {
-        let value: f32 = number.parse().unwrap_or(f32::INFINITY);
-        out.extend_from_slice(&value.to_le_bytes());
-        return if value.is_finite() {
-            Ok(())
-        } else {
-            Err("expected a number in the range of a float".into())
-        };
+fn push_double(number: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
+    let value = number.parse().ok().filter(|value: &f64| value.is_finite());
+    out.extend_from_slice(&value.ok_or("expected a number in the range of a double")?.to_le_bytes());
+    Ok(())
+}
+
+/// Parsed as a float from the start, since rounding twice can give another number.
+fn push_float(number: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
+    let value = number.parse().ok().filter(|value: &f32| value.is_finite());
+    out.extend_from_slice(&value.ok_or("expected a number in the range of a float")?.to_le_bytes());
+    Ok(())
+}
+
+fn named_number(text: &str) -> Option<f64> {
+    match text {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
     }
-    let value: f64 = number.parse().unwrap_or(f64::INFINITY);
-    out.extend_from_slice(&value.to_le_bytes());
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err("expected a number in the range of a double".into())
-    }
+}
+
+fn is_number(text: &str) -> bool {
+    number_length(text.as_bytes()) == Some(text.len())
 }
 
 fn push_base64(text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
@@ -221,37 +202,23 @@ fn push_base64(text: &str, out: &mut Vec<u8>) -> Result<(), Expectation> {
     Ok(())
 }
 
-fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63) as u64
-}
-
-fn range(kind: Kind) -> (i128, i128) {
-    match kind {
-        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => (i64::MIN.into(), i64::MAX.into()),
-        Kind::Uint64 | Kind::Fixed64 => (0, u64::MAX.into()),
-        Kind::Uint32 | Kind::Fixed32 => (0, u32::MAX.into()),
-        _ => (i32::MIN.into(), i32::MAX.into()),
-    }
-}
-
-fn expected_range(kind: Kind) -> Expectation {
-    let (low, high) = range(kind);
-    format!("expected an integer from {low} to {high}").into()
+fn expected_range(integer: Integer) -> Expectation {
+    let range = integer.range();
+    format!("expected an integer from {} to {}", range.start(), range.end()).into()
 }
 
 fn expected_name(plan: &EnumPlan) -> Expectation {
     format!("expected one of {}", plan.listed_names()).into()
 }
 
-fn expected(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Double | Kind::Float => "a number",
-        Kind::String => "a string",
-        Kind::Bytes => "a string of base64",
-        Kind::Bool => "true or false",
-        Kind::Null => "null",
-        Kind::Enum(_) => "the name of an enum value",
-        Kind::Message(_) | Kind::Group(_) => "an object",
-        _ => "an integer",
+fn expected(scalar: Scalar) -> &'static str {
+    match scalar {
+        Scalar::Integer(_) => "an integer",
+        Scalar::Double | Scalar::Float => "a number",
+        Scalar::String => "a string",
+        Scalar::Bytes => "a string of base64",
+        Scalar::Bool => "true or false",
+        Scalar::Enum(_) => "the name of an enum value",
+        Scalar::Null => "null",
     }
 }

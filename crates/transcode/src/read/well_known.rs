@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::failure::Failure;
 use super::lexer::Start;
 use super::{Reader, scalar};
-use crate::plan::{Kind, MessageId, MessagePlan, Shape};
+use crate::plan::{Kind, MessageId, MessagePlan, Scalar, Shape};
 use crate::time;
 use crate::wire::{WireType, push_bytes, push_tag, push_varint};
 
@@ -57,7 +57,7 @@ impl<'p, 'j> Reader<'p, 'j, '_> {
         push_tag(self.out, 1, WireType::Bytes);
         push_bytes(self.out, type_url.as_bytes());
         match self.plans.message_of_type_url(&type_url) {
-            None => self.any_value(Kind::Bytes),
+            None => self.any_value(Kind::Scalar(Scalar::Bytes)),
             Some(id) => self.known_any(id),
         }
     }
@@ -172,9 +172,9 @@ pub(crate) fn push_well_known_text(
             Ok(())
         }
         Shape::Wrapper => {
-            let kind = plan.fields[0].kind;
-            push_tag(out, 1, kind.wire_type());
-            scalar::push_text(kind, text, out)
+            let scalar = plan.fields[0].kind.scalar().ok_or("cannot be given as a parameter")?;
+            push_tag(out, 1, scalar.wire_type());
+            scalar::push_text(scalar, text, out)
         }
         Shape::Plain | Shape::Empty | Shape::Any | Shape::ListValue | Shape::Struct | Shape::Value => {
             Err("cannot be given as a parameter".into())

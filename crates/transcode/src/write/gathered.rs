@@ -25,12 +25,13 @@ impl<'p> Writer<'p, '_> {
         let start = self.out.len();
         self.key(field);
         self.field_value(field, found, depth)?;
-        match field.cardinality {
-            Cardinality::Implicit if self.skips(field.kind, last.payload) => self.out.truncate(start),
-            Cardinality::List { .. } if self.out.ends_with(b"[]") && !self.options.emit_defaults => {
-                self.out.truncate(start);
-            }
-            _ => {}
+        let is_skipped = match field.cardinality {
+            Cardinality::Implicit => self.skips(field.kind, last.payload),
+            Cardinality::List { .. } => self.out.ends_with(b"[]") && !self.options.emit_defaults,
+            Cardinality::Explicit | Cardinality::Map => false,
+        };
+        if is_skipped {
+            self.out.truncate(start);
         }
         Ok(())
     }

@@ -3,15 +3,15 @@
 use super::{Stop, Writer, escape, next_of};
 use crate::WireError;
 use crate::gather::{Occurrence, gather};
-use crate::plan::{FieldPlan, Kind, MessagePlan};
+use crate::integer::Number;
+use crate::plan::{FieldPlan, Kind, MessagePlan, Scalar};
 use crate::wire::{Cursor, Payload};
 
-/// A map key as JSON will show it.
+/// A map key; those of one map are all of one kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key<'w> {
     Bool(bool),
-    Signed(i64),
-    Unsigned(u64),
+    Number(Number),
     Text(&'w str),
 }
 
@@ -71,8 +71,8 @@ impl Writer<'_, '_> {
         match entry.key {
             Key::Bool(true) => self.out.extend_from_slice(b"\"true\""),
             Key::Bool(false) => self.out.extend_from_slice(b"\"false\""),
-            Key::Signed(key) => self.quoted(key),
-            Key::Unsigned(key) => self.quoted(key),
+            Key::Number(Number::Narrow(key) | Number::Wide(key)) => self.quoted_digits(key),
+            Key::Number(Number::WideUnsigned(key)) => self.quoted_digits(key),
             Key::Text(key) => escape::push_text(self.out, key),
         }
         self.out.push(b':');
@@ -89,42 +89,26 @@ fn entry<'w>(plan: &MessagePlan, payload: Payload<'w>) -> Result<Entry<'w>, Wire
     let Payload::Bytes(bytes) = payload else {
         return Err(WireError::WrongWireType);
     };
-    let kind = plan.fields[0].kind;
+    let scalar = plan.fields[0].kind.scalar().ok_or(WireError::WrongWireType)?;
     let mut values = gather(plan, &[bytes])?;
-    let mut key = zero_key(kind);
+    let mut key = read_key(scalar, Payload::zero(scalar.wire_type()))?;
     for occurrence in &values {
         if occurrence.index == 0 {
-            key = present_key(kind, occurrence.payload)?;
+            key = read_key(scalar, occurrence.payload)?;
         }
     }
     values.retain(|occurrence| occurrence.index == 1);
     Ok(Entry { key, values })
 }
 
-fn zero_key<'w>(kind: Kind) -> Key<'w> {
-    match kind {
-        Kind::Bool => Key::Bool(false),
-        Kind::String => Key::Text(""),
-        Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => Key::Unsigned(0),
-        _ => Key::Signed(0),
+fn read_key(scalar: Scalar, payload: Payload<'_>) -> Result<Key<'_>, WireError> {
+    match (scalar, payload) {
+        (Scalar::String, Payload::Bytes(bytes)) => {
+            let text = std::str::from_utf8(bytes).map_err(|_| WireError::BadUtf8)?;
+            Ok(Key::Text(text))
+        }
+        (Scalar::Bool, Payload::Varint(value)) => Ok(Key::Bool(value != 0)),
+        (Scalar::Integer(integer), payload) => integer.decode(payload).map(Key::Number),
+        (_, _) => Err(WireError::WrongWireType),
     }
-}
-
-fn present_key(kind: Kind, payload: Payload<'_>) -> Result<Key<'_>, WireError> {
-    let key = match (kind, payload) {
-        (Kind::String, Payload::Bytes(bytes)) => Key::Text(std::str::from_utf8(bytes).map_err(|_| WireError::BadUtf8)?),
-        (Kind::Bool, Payload::Varint(value)) => Key::Bool(value != 0),
-        (Kind::Int32, Payload::Varint(value)) => Key::Signed(i64::from(value as i32)),
-        (Kind::Int64, Payload::Varint(value)) => Key::Signed(value as i64),
-        (Kind::Uint32, Payload::Varint(value)) => Key::Unsigned(u64::from(value as u32)),
-        (Kind::Uint64, Payload::Varint(value)) => Key::Unsigned(value),
-        (Kind::Sint32, Payload::Varint(value)) => Key::Signed(i64::from(super::scalar::unzigzag32(value as u32))),
-        (Kind::Sint64, Payload::Varint(value)) => Key::Signed(super::scalar::unzigzag64(value)),
-        (Kind::Fixed32, Payload::Fixed32(value)) => Key::Unsigned(u64::from(value)),
-        (Kind::Fixed64, Payload::Fixed64(value)) => Key::Unsigned(value),
-        (Kind::Sfixed32, Payload::Fixed32(value)) => Key::Signed(i64::from(value as i32)),
-        (Kind::Sfixed64, Payload::Fixed64(value)) => Key::Signed(value as i64),
-        _ => return Err(WireError::WrongWireType),
-    };
-    Ok(key)
 }

@@ -3,7 +3,7 @@
 use super::{Stop, Writer, escape};
 use crate::WireError;
 use crate::gather::gather;
-use crate::plan::{Kind, MessagePlan, Shape};
+use crate::plan::{Kind, MessagePlan, Scalar, Shape};
 use crate::time;
 use crate::wire::{Cursor, Payload};
 
@@ -53,7 +53,7 @@ impl<'p> Writer<'p, '_> {
         };
         let kind = plan.fields[last.index].kind;
         match (kind, last.payload) {
-            (Kind::Double, Payload::Fixed64(bits)) if !f64::from_bits(bits).is_finite() => {
+            (Kind::Scalar(Scalar::Double), Payload::Fixed64(bits)) if !f64::from_bits(bits).is_finite() => {
                 Err(WireError::BadValue.into())
             }
             _ => self.merged(kind, &found, depth),
