@@ -24,8 +24,9 @@ use crate::{
     rpc,
 };
 
-/// Everything is over after this long, done or not: Kubernetes kills after 30 seconds by default.
-const STOP_TIMEOUT: Duration = Duration::from_secs(28);
+/// Everything is over after this long, done or not, and telemetry has some seconds after that: Kubernetes kills after 30
+/// by default.
+const STOP_TIMEOUT: Duration = Duration::from_secs(25);
 
 type TaskOutcome = (&'static str, anyhow::Result<()>);
 

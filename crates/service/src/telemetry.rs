@@ -17,7 +17,7 @@ use self::lines::JsonLines;
 use crate::config::Environment;
 
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is logged, and where spans go.
 #[derive(Debug)]
