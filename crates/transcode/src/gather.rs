@@ -12,7 +12,8 @@ pub(crate) struct Occurrence<'w> {
 }
 
 /// All known fields of a message that came in `parts`, by ascending number and else as they came. Of each oneof only
-/// the member that came last is left, as if the parts had been merged one field after the other.
+/// the member that came last is left, as if the parts had been merged one field after the other;
+/// what it replaced is not looked into.
 pub(crate) fn gather<'w>(plan: &MessagePlan, parts: &[&'w [u8]]) -> Result<Vec<Occurrence<'w>>, WireError> {
     let mut found = Vec::new();
     let mut oneofs = Oneofs::new(plan);
