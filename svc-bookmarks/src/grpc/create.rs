@@ -1,0 +1,36 @@
+//! CreateBookmark.
+
+use bookmesh_proto::bookmarks::v1::{self as proto, CreateBookmarkRequest};
+use service::{clock, id, postgres};
+use uuid::Uuid;
+
+use crate::{
+    domain::Bookmark,
+    error::Error,
+    events,
+    grpc::{Bookmarks, fields},
+    store,
+};
+
+impl Bookmarks {
+    pub(super) async fn create(&self, owner: Uuid, request: CreateBookmarkRequest) -> Result<proto::Bookmark, Error> {
+        let content = fields::content(request.bookmark.unwrap_or_default())?;
+        let now = clock::now();
+
+        let mut transaction = postgres::begin(&self.pool, owner).await?;
+        let version = store::advance(&mut transaction, owner).await?;
+        let bookmarks = [Bookmark::new(id::generate(), content, now, now, version)];
+        let collections = store::ensure_collections(&mut transaction, owner, &bookmarks, id::generate).await?;
+        if store::insert(&mut transaction, owner, &bookmarks, &collections).await? == 0 {
+            let identities = [bookmarks[0].content.url.identity()];
+            let saved = store::find_by_identities(&mut transaction, owner, &identities).await?;
+            let bookmark_id = saved.first().map(|bookmark| bookmark.id).unwrap_or_default();
+            return Err(Error::AlreadyExists { bookmark_id });
+        }
+        events::put_created(&mut transaction, owner, version, &bookmarks).await?;
+        transaction.commit().await?;
+
+        self.waker.wake();
+        Ok(proto::Bookmark::from(&bookmarks[0]))
+    }
+}
