@@ -20,6 +20,9 @@ pub(crate) const KIND: &str = "import";
 const LEASE: Duration = Duration::from_secs(15);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// More than usual: an attempt goes on where the last one was, and a crash counts as one.
+const MAX_ATTEMPTS: i32 = 10;
+
 #[derive(Clone)]
 pub(crate) struct Tasks {
     client: InternalClient,
@@ -55,7 +58,7 @@ impl Tasks {
             id: task.task_id.to_string(),
             kind: KIND.to_owned(),
             subject: format!("/v1/imports/{}", task.import_id),
-            max_attempts: 0,
+            max_attempts: MAX_ATTEMPTS,
         };
         self.stub()
             .create_task(self.client.request(task.owner_id, message, TIMEOUT))

@@ -1,0 +1,9 @@
+//! svc-import through its port, with the real svc-task, svc-bookmarks, Postgres, NATS and object folder.
+
+mod app;
+mod bad_files;
+mod faults;
+mod isolation;
+mod lists;
+mod process;
+mod uploads;
