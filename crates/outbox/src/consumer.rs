@@ -20,6 +20,7 @@ use crate::{
 };
 
 const BATCH: usize = 64;
+const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a delivery that failed waits for the next; the one after the last goes to the dead letters.
 const RETRY_DELAYS: [Duration; 7] = [
@@ -131,7 +132,7 @@ impl<H: Handler> Consumer<H> {
     }
 
     async fn handle_event(&self, message: &Message, event: &Event) -> AckKind {
-        match self.apply(event).await {
+        match self.apply_when_possible(event).await {
             Ok(outcome) => {
                 self.metrics.count_handled(self.config.durable, outcome);
                 AckKind::Ack
@@ -140,6 +141,23 @@ impl<H: Handler> Consumer<H> {
                 Some(delay) => self.retry(&error, event, delay),
                 None => self.bury(message, Some(event), error).await,
             },
+        }
+    }
+
+    /// A database that is away is no fault of the event: it is waited for, and the delivery counts for nothing.
+    async fn apply_when_possible(&self, event: &Event) -> anyhow::Result<Outcome> {
+        loop {
+            match self.apply(event).await {
+                Err(error) if is_database_away(&error) && !self.shutdown.is_cancelled() => {
+                    tracing::debug!(
+                        consumer = self.config.durable,
+                        error = format!("{error:#}"),
+                        "waiting for the database"
+                    );
+                    tokio::time::sleep(DATABASE_PAUSE).await;
+                }
+                outcome => return outcome,
+            }
         }
     }
 
@@ -218,6 +236,10 @@ impl<H: Handler> Consumer<H> {
         while store::prune_inbox(&mut connection).await? {}
         Ok(())
     }
+}
+
+fn is_database_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(service::postgres::is_unavailable)
 }
 
 fn readable(headers: &HeaderMap) -> BTreeMap<String, String> {

@@ -14,7 +14,6 @@ use tracing::Span;
 use crate::{event, pull::Puller, streams::Stream};
 
 /// The jobs of one kind: messages on `jobs.<kind>`, shared by all workers of that kind.
-#[derive(Debug)]
 pub struct Jobs {
     kind: String,
     puller: Puller,
@@ -35,7 +34,8 @@ impl Jobs {
         }
     }
 
-    /// The next hint, for however long that takes; NATS may go and come back meanwhile. May be dropped while it waits.
+    /// The next hint, for however long that takes; NATS may go and come back meanwhile. May be dropped while it waits:
+    /// nothing is lost.
     pub async fn next(&mut self) -> JobMessage {
         loop {
             if let Some(message) = self.puller.pull(1).await.pop() {

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, bail, ensure};
 use async_nats::{
     Client,
     jetstream::{
@@ -14,6 +14,7 @@ use async_nats::{
     },
 };
 use futures::StreamExt;
+use tokio::time::Instant;
 
 use crate::{
     nats,
@@ -28,7 +29,6 @@ const GRACE: Duration = Duration::from_secs(1);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
 const MAX_ACK_PENDING: i64 = 1024;
 
-#[derive(Debug)]
 pub(crate) struct Puller {
     client: Client,
     context: jetstream::Context,
@@ -36,7 +36,15 @@ pub(crate) struct Puller {
     durable: String,
     filter_subject: String,
     consumer: Option<PullConsumer>,
+    /// Kept here, so that a message is not lost with a caller that stops waiting for it.
+    request: Option<Request>,
     failing: bool,
+}
+
+/// A request for one message that the server has not answered yet.
+struct Request {
+    answer: Batch,
+    until: Instant,
 }
 
 impl Puller {
@@ -48,6 +56,7 @@ impl Puller {
             durable,
             filter_subject,
             consumer: None,
+            request: None,
             failing: false,
         }
     }
@@ -79,16 +88,43 @@ impl Puller {
 
     /// The first message is waited for; what lies behind it is taken along.
     async fn try_pull(&mut self, max: usize) -> anyhow::Result<Vec<Message>> {
+        let mut messages = Vec::from_iter(self.first().await?);
+        if !messages.is_empty() && max > 1 {
+            let consumer = self.consumer().await?;
+            let rest = consumer.fetch().max_messages(max - 1).messages().await;
+            collect(rest.context("asking for more messages")?, &mut messages).await;
+        }
+        Ok(messages)
+    }
+
+    /// May be dropped while it waits: the next call goes on waiting for the same answer.
+    async fn first(&mut self) -> anyhow::Result<Option<Message>> {
+        let request = match self.request.take() {
+            Some(request) => request,
+            None => self.ask().await?,
+        };
+        let request = self.request.insert(request);
+        let answer = tokio::time::timeout_at(request.until, request.answer.next()).await;
+        self.request = None;
+        match answer {
+            Ok(Some(Ok(message))) => Ok(Some(message)),
+            Ok(Some(Err(error))) => bail!("receiving a message: {error}"),
+            // The server says that there is nothing.
+            Ok(None) => Ok(None),
+            // It says nothing at all: it has been away, or it has forgotten the consumer.
+            Err(_) => bail!("nats does not answer"),
+        }
+    }
+
+    async fn ask(&mut self) -> anyhow::Result<Request> {
         // A request made while disconnected would go out later, when nobody waits for its answer any more.
         ensure!(nats::is_connected(&self.client), "not connected to nats");
         let consumer = self.consumer().await?;
-        let first = consumer.batch().max_messages(1).expires(WAIT).messages().await;
-        let mut messages = collect(first.context("asking for a message")?, WAIT + GRACE).await?;
-        if !messages.is_empty() && max > 1 {
-            let rest = consumer.fetch().max_messages(max - 1).messages().await;
-            messages.extend(collect(rest.context("asking for more messages")?, GRACE).await?);
-        }
-        Ok(messages)
+        let answer = consumer.batch().max_messages(1).expires(WAIT).messages().await;
+        Ok(Request {
+            answer: answer.context("asking for a message")?,
+            until: Instant::now() + WAIT + GRACE,
+        })
     }
 
     async fn consumer(&mut self) -> anyhow::Result<&PullConsumer> {
@@ -118,23 +154,15 @@ impl Puller {
     }
 }
 
-/// What has arrived counts even when the rest fails: it is ours to handle.
-async fn collect(mut batch: Batch, within: Duration) -> anyhow::Result<Vec<Message>> {
-    let mut messages = Vec::new();
-    let all = async {
-        while let Some(message) = batch.next().await {
-            messages.push(message.map_err(|error| anyhow!("receiving a message: {error}"))?);
+/// Adds what is there already. An error here is one of the next request too, and what has arrived is ours to handle.
+async fn collect(mut batch: Batch, messages: &mut Vec<Message>) {
+    let rest = async {
+        while let Some(Ok(message)) = batch.next().await {
+            messages.push(message);
         }
-        Ok(())
     };
-    // Even "there is nothing" is an answer: a server that has forgotten the consumer gives none.
-    let outcome: anyhow::Result<()> = tokio::time::timeout(within, all)
-        .await
-        .unwrap_or_else(|_| Err(anyhow!("nats does not answer")));
-    if messages.is_empty() {
-        outcome?;
-    }
-    Ok(messages)
+    // The server ends the batch when it has no more; one that dies meanwhile does not.
+    let _ = tokio::time::timeout(GRACE, rest).await;
 }
 
 /// Runs `work` while telling JetStream now and then that the messages are still being worked on.
