@@ -1,6 +1,6 @@
 # What people type. The work is in crates/xtask.
 
-.PHONY: help up down test check
+.PHONY: help up down test check bench
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -17,3 +17,6 @@ test: ## every test, on real servers
 
 check: ## format, lints, docs, dependencies, contract, committed files
 	@cargo xtask check
+
+bench: ## the figures of docs/bench.md, measured on this machine
+	@cargo run --release --package xtask -- bench

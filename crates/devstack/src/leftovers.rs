@@ -39,13 +39,18 @@ pub fn end_all(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(left.into_iter().map(|(name, _)| name).collect())
 }
 
+/// Asks a process to end, and returns at once.
+pub fn ask_to_end(pid: u32) -> anyhow::Result<()> {
+    send_signal(pid, "TERM")
+}
+
 /// Asks a process to end, waits, and ends it by force when it does not. One that is gone, or has another name, is left
 /// alone: the kernel gives old numbers to new processes.
 #[expect(
     clippy::disallowed_methods,
     reason = "only `down` calls it, which does nothing else meanwhile"
 )]
-pub fn end_process(pid: u32, program: &str) -> anyhow::Result<()> {
+fn end_process(pid: u32, program: &str) -> anyhow::Result<()> {
     let signal = if program == "postgres" { "INT" } else { "TERM" };
     let started = Instant::now();
     let mut asked = false;

@@ -4,9 +4,9 @@ use std::env;
 
 use anyhow::bail;
 
-use crate::{check, down, openapi, run, sqlx_data, test, up};
+use crate::{bench, check, down, openapi, run, sqlx_data, test, up};
 
-const NAMES: &str = "commands: up, down, test, check, sqlx, openapi";
+const NAMES: &str = "commands: up, down, test, check, bench, sqlx, openapi";
 
 /// Runs the command that the arguments name, in the folder of the workspace.
 pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
@@ -19,6 +19,7 @@ pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "down" => down::down(),
         "test" => test::test(rest),
         "check" => check::check(rest).await,
+        "bench" => bench::bench(rest),
         "sqlx" => sqlx_data::update(rest).await,
         "openapi" => openapi::update(),
         unknown => bail!("no command {unknown:?}; {NAMES}"),

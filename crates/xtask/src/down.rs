@@ -18,7 +18,7 @@ pub(crate) fn down() -> anyhow::Result<()> {
     let folder = lock::data_folder()?;
     if let Taken::ByAnother(pid) = lock::take(&folder)? {
         println!("ending `make up`, process {pid}");
-        devstack::leftovers::end_process(pid, "xtask")?;
+        devstack::leftovers::ask_to_end(pid)?;
     }
     let started = Instant::now();
     while let Taken::ByAnother(pid) = lock::take(&folder)? {

@@ -6,6 +6,7 @@
     reason = "a command-line tool speaks to the terminal"
 )]
 
+mod bench;
 mod check;
 mod commands;
 mod down;
