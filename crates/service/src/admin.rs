@@ -97,14 +97,14 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 async fn live() -> Response {
-    answer(StatusCode::OK, json!({"status": "live"}))
+    answer(StatusCode::OK, &json!({"status": "live"}))
 }
 
 async fn startup(State(admin): State<Arc<Admin>>) -> Response {
     if admin.is(Phase::Starting) {
-        return answer(StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting"}));
+        return answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "starting"}));
     }
-    answer(StatusCode::OK, json!({"status": "started"}))
+    answer(StatusCode::OK, &json!({"status": "started"}))
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
@@ -114,7 +114,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
         } else {
             "stopping"
         };
-        return answer(StatusCode::SERVICE_UNAVAILABLE, json!({"status": status}));
+        return answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": status}));
     }
     let outcomes = admin.run_checks().await;
     let all_pass = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
@@ -124,7 +124,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    answer(code, json!({"status": status, "checks": checks}))
+    answer(code, &json!({"status": status, "checks": checks}))
 }
 
 fn describe(name: &str, outcome: &anyhow::Result<()>) -> Value {
@@ -134,6 +134,6 @@ fn describe(name: &str, outcome: &anyhow::Result<()>) -> Value {
     }
 }
 
-fn answer(code: StatusCode, body: Value) -> Response {
+fn answer(code: StatusCode, body: &Value) -> Response {
     (code, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

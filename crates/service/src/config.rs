@@ -55,6 +55,7 @@ impl ServiceConfig {
 
 impl Environment {
     /// The variables that the process was started with.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn from_process() -> Self {
         // A variable that is no UTF-8 is kept with replacement characters: its reader then finds it bad.
         let pairs = env::vars_os().map(|(name, value)| {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use anyhow::Context;
+use futures::future::BoxFuture;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Error, PgConnection, PgPool, Postgres, Transaction,
     migrate::{Migration, Migrator},
@@ -71,6 +72,15 @@ pub async fn migrate(owner_url: &str, migrators: &[&Migrator]) -> anyhow::Result
         .close()
         .await
         .context("closing the connection after the migrations")
+}
+
+/// A check for [`crate::Service::add_readiness`]: the database answers.
+pub fn ping(pool: PgPool) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async move {
+        let mut connection = pool.acquire().await?;
+        connection.ping().await?;
+        Ok(())
+    })
 }
 
 /// A database error on the wire: UNAVAILABLE when trying again may help, otherwise INTERNAL, logged.

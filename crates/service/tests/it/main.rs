@@ -1,5 +1,7 @@
 //! Through the port: a server of three small services, and the smallest service as a process.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod app;
 mod calls;
 mod database;
@@ -10,3 +12,4 @@ mod processes;
 mod refresh;
 mod stopping;
 mod tokens;
+mod traces;

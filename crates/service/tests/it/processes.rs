@@ -29,7 +29,17 @@ fn smallest() -> Command {
 }
 
 /// Ended with the test, however it goes.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    /// Waits for its end, and answers its exit code and what it wrote to stderr.
+    pub(crate) fn into_output(mut self) -> (Option<i32>, String) {
+        let mut text = String::new();
+        let mut stderr = self.0.stderr.take().unwrap();
+        stderr.read_to_string(&mut text).unwrap();
+        (self.0.wait().unwrap().code(), text)
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -38,8 +48,7 @@ impl Drop for Running {
     }
 }
 
-fn configured(folder: &TempDir) -> Command {
-    let issuer = TestIssuer::new();
+pub(crate) fn configured(folder: &TempDir, issuer: &TestIssuer) -> Command {
     let (key, keys) = (folder.path().join("key.pem"), folder.path().join("keys.json"));
     std::fs::write(&key, issuer.private_key_pem()).unwrap();
     std::fs::write(&keys, r#"{"keys":[]}"#).unwrap();
@@ -54,7 +63,7 @@ fn configured(folder: &TempDir) -> Command {
     command
 }
 
-fn terminate(child: &Child) {
+pub(crate) fn terminate(child: &Child) {
     let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(status.unwrap().success());
 }
@@ -98,7 +107,7 @@ fn an_unknown_argument_is_answered_with_the_usage() {
 #[test]
 fn sigterm_ends_it_cleanly_and_every_line_is_json() {
     let folder = TempDir::new().unwrap();
-    let mut running = Running(configured(&folder).spawn().unwrap());
+    let mut running = Running(configured(&folder, &TestIssuer::new()).spawn().unwrap());
     let mut lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
     let mut log: Vec<Value> = Vec::new();
     while log.last().is_none_or(|line| line["message"] != "ready") {
@@ -136,16 +145,10 @@ fn a_port_that_is_taken_is_an_error_and_the_exit_code_is_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
 
-    let mut running = Running(
-        configured(&folder)
-            .env("SMALLEST_LISTEN", address.to_string())
-            .spawn()
-            .unwrap(),
-    );
+    let mut command = configured(&folder, &TestIssuer::new());
+    let child = command.env("SMALLEST_LISTEN", address.to_string()).spawn().unwrap();
 
-    let code = running.0.wait().unwrap().code();
-    let mut text = String::new();
-    running.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    let (code, text) = Running(child).into_output();
     assert_eq!(code, Some(1), "{text}");
     assert!(
         text.contains(&format!("listening on {address}: Address already in use")),

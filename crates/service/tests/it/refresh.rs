@@ -41,7 +41,7 @@ impl FakeAuth {
     }
 
     /// A whole svc-auth on a free port; what it answers with is signed and verified like the real one's.
-    async fn start(&self, issuer: &TestIssuer, shutdown: CancellationToken) -> String {
+    pub(crate) async fn start(&self, issuer: &TestIssuer, shutdown: CancellationToken) -> String {
         let service = Service::start("svc-auth", &issuer.service_config(), shutdown)
             .await
             .unwrap();
@@ -52,7 +52,7 @@ impl FakeAuth {
         format!("http://{address}")
     }
 
-    fn publish(&self, issuer: &TestIssuer) {
+    pub(crate) fn publish(&self, issuer: &TestIssuer) {
         *self.0.jwks.lock().unwrap() = issuer.jwks();
     }
 
