@@ -241,6 +241,32 @@ mod tests {
     }
 
     #[test]
+    fn the_trigger_knows_exactly_this_state_machine() {
+        let migration = include_str!("../migrations/2026112301_tasks.sql");
+        let trigger = migration.split("FUNCTION refuse_illegal_change()").nth(1).unwrap();
+        let listed = trigger.split_once("NOT IN (").unwrap().1.split_once(')').unwrap().0;
+        let mut listed: Vec<String> = listed
+            .split(',')
+            .map(|pair| pair.trim().trim_matches('\'').to_owned())
+            .collect();
+        let every = State::ALL
+            .into_iter()
+            .flat_map(|state| EVENTS.map(|event| (state, state.after(event))));
+        let changes = every
+            .filter_map(|(from, to)| Some((from, to.ok()?)))
+            .filter(|(from, to)| from != to);
+        let mut legal: Vec<String> = changes
+            .map(|(from, to)| format!("{} {}", from.name(), to.name()))
+            .collect();
+
+        listed.sort();
+        legal.sort();
+        legal.dedup();
+
+        assert_eq!(listed, legal);
+    }
+
+    #[test]
     fn names_are_read_back() {
         for state in State::ALL {
             assert_eq!(State::from_name(state.name()), Some(state));

@@ -19,8 +19,6 @@ pub(crate) enum Error {
     NotCancelling,
     #[error("the lease was lost")]
     LeaseLost,
-    #[error("the process is stopping")]
-    Stopping,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
@@ -46,7 +44,6 @@ impl From<Error> for Status {
             }
             Error::NotCancelling => status::with_reason(Code::FailedPrecondition, "TASK_NOT_CANCELLING", message, &[]),
             Error::LeaseLost => status::with_reason(Code::Aborted, "LEASE_LOST", message, &[]),
-            Error::Stopping => status::unavailable(message, std::time::Duration::from_secs(1)),
             Error::Database(error) => postgres::status(error),
             Error::Unexpected(error) => status::internal(&error),
         }

@@ -16,7 +16,7 @@ use bookmesh_proto::task::v1::{
 use outbox::Relay;
 use secrecy::ExposeSecret;
 use service::{Routes, Service, identity::Verifier, postgres};
-use sqlx::migrate::Migrator;
+use sqlx::{PgPool, migrate::Migrator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -63,10 +63,23 @@ pub async fn run_with(
     service.spawn("relay", relay.run(service.shutdown()));
     let sweeper = Sweeper::new(pool.clone(), waker.clone(), metrics.clone());
     service.spawn("sweeper", sweeper.run(service.shutdown()));
-    let watcher = Watcher::new(pool.clone(), nats, service.shutdown());
+    let watcher = Watcher::new(pool.clone(), nats);
+
+    add_readiness(&service, pool.clone());
 
     let public = Public::new(pool.clone(), watcher, waker.clone());
     let internal = Internal::new(pool, waker, metrics);
     let routes = Routes::new(TaskServiceServer::new(public)).add_service(TaskInternalServiceServer::new(internal));
     service.serve(listener, verifier, routes).await
+}
+
+/// Only Postgres is needed: without NATS hints come late, and nothing else.
+fn add_readiness(service: &Service, pool: PgPool) {
+    service.add_readiness("postgres", move || {
+        let pool = pool.clone();
+        Box::pin(async move {
+            store::reach(&pool).await?;
+            Ok(())
+        })
+    });
 }

@@ -13,7 +13,6 @@ use service::postgres;
 use sqlx::PgPool;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -29,7 +28,6 @@ const CHANGES_AHEAD: usize = 16;
 pub(crate) struct Watcher {
     pool: PgPool,
     nats: Client,
-    shutdown: CancellationToken,
 }
 
 /// One caller's view of one task.
@@ -49,8 +47,8 @@ struct Found {
 }
 
 impl Watcher {
-    pub(crate) fn new(pool: PgPool, nats: Client, shutdown: CancellationToken) -> Watcher {
-        Watcher { pool, nats, shutdown }
+    pub(crate) fn new(pool: PgPool, nats: Client) -> Watcher {
+        Watcher { pool, nats }
     }
 
     pub(crate) async fn watch(&self, owner: Uuid, id: Uuid) -> Result<ReceiverStream<Result<Task, Status>>, Error> {
@@ -88,12 +86,9 @@ impl Watcher {
 
 impl Watch {
     async fn run(mut self, snapshot: domain::Task, mut hints: Option<Subscriber>) {
-        let shutdown = self.watcher.shutdown.clone();
-        let followed = shutdown.run_until_cancelled(self.follow(snapshot, &mut hints)).await;
-        let last_word = followed.map_or(Some(Error::Stopping), Result::err);
-        if let Some(error) = last_word {
+        if let Err(error) = self.follow(snapshot, &mut hints).await {
             // Nobody listens any more when this fails.
-            let _ = self.changes.try_send(Err(error.into()));
+            let _ = self.changes.send(Err(error.into())).await;
         }
     }
 
@@ -138,11 +133,7 @@ impl Watch {
             self.seen,
             CHANGES_AT_ONCE,
         );
-        let mut tasks = changes
-            .await?
-            .into_iter()
-            .map(task_of)
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut tasks = changes.await?.iter().map(task_of).collect::<anyhow::Result<Vec<_>>>()?;
         if tasks.is_empty() {
             tasks.push((task.version, grpc::task_message(&task)));
         }
@@ -164,7 +155,7 @@ async fn hint(hints: &mut Option<Subscriber>) {
     }
 }
 
-fn task_of(change: Change) -> anyhow::Result<(i64, Task)> {
+fn task_of(change: &Change) -> anyhow::Result<(i64, Task)> {
     let message = TaskStatusChanged::decode(change.payload.as_slice()).context("reading a task's change")?;
     let task = message.task.context("a task's change has no task")?;
     Ok((change.version, task))

@@ -129,7 +129,7 @@ async fn a_malformed_id_is_not_found_like_an_unknown_one() {
 }
 
 #[tokio::test]
-async fn users_may_not_call_what_is_for_services_nor_services_what_is_for_users() {
+async fn a_token_of_the_wrong_kind_does_not_count() {
     let app = App::new().await;
     let user = Uuid::now_v7();
     let id = app.create(user).await;
@@ -147,7 +147,7 @@ async fn users_may_not_call_what_is_for_services_nor_services_what_is_for_users(
 
     assert_eq!(
         (by_user.code(), by_service.code()),
-        (Code::PermissionDenied, Code::PermissionDenied)
+        (Code::Unauthenticated, Code::Unauthenticated)
     );
 }
 

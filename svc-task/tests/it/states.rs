@@ -1,4 +1,4 @@
-//! The guard in the database knows exactly the state machine of the domain.
+//! The guards in the database.
 
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ const STATES: [&str; 8] = [
     "FAILED",
     "CANCELLED",
 ];
-/// As the domain's test prints them: `State::after` for every state and event.
+/// That the migration lists exactly the domain's changes is a test of the domain.
 const LEGAL: [(&str, &str); 11] = [
     ("QUEUED", "RUNNING"),
     ("QUEUED", "CANCELLED"),
