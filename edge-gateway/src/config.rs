@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::thread;
 
+use anyhow::Context;
 use prost_reflect::DescriptorPool;
 use service::config::{Environment, ServiceConfig};
 use service::identity::ServiceSigner;
@@ -10,12 +11,13 @@ use service::identity::ServiceSigner;
 use crate::upstream::{self, Upstream};
 
 pub(crate) const NAME: &str = "edge-gateway";
+/// The package that answers with the keys of access tokens.
+const KEY_PACKAGE: &str = "bookmesh.auth.v1";
 
 /// Where everything is, and who the edge is.
 pub struct Config {
     pub(crate) service: ServiceConfig,
     pub(crate) upstreams: Vec<Upstream>,
-    pub(crate) auth_address: String,
     pub(crate) signer: ServiceSigner,
     pub(crate) workers: NonZeroUsize,
 }
@@ -27,16 +29,24 @@ impl Config {
         let pool =
             DescriptorPool::decode(bookmesh_proto::FILE_DESCRIPTOR_SET).expect("the build has compiled the contract");
         let upstreams = upstream::from_environment(environment, &pool);
-        let auth_address = environment.required("BOOKMESH_AUTH_ADDRESS");
         let signer = environment.parsed_file("EDGE_SERVICE_KEY", |pem| ServiceSigner::new(NAME, pem));
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = environment.or("EDGE_WORKERS", cores);
         Some(Self {
             service: service?,
             upstreams: upstreams?,
-            auth_address: auth_address?,
             signer: signer?,
             workers: workers?,
         })
+    }
+}
+
+impl Config {
+    /// Where the keys of access tokens are.
+    pub(crate) fn key_server(&self) -> anyhow::Result<&str> {
+        let upstream = self.upstreams.iter().find(|upstream| upstream.package == KEY_PACKAGE);
+        upstream
+            .map(|upstream| upstream.address.as_str())
+            .context("the contract has no package with keys")
     }
 }

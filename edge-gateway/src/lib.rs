@@ -32,6 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use service::Service;
@@ -52,12 +53,8 @@ const DRAIN_SECONDS: u64 = 25;
 /// Serves the contract until the shutdown.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
     let service = Service::start(config::NAME, &config.service, shutdown.clone()).await?;
-    let verifier = Verifier::remote(
-        config::NAME,
-        &config.auth_address,
-        config.service.service_keys.clone(),
-        config.signer,
-    )?;
+    let service_keys = config.service.service_keys.clone();
+    let verifier = Verifier::remote(config::NAME, config.key_server()?, service_keys, config.signer.clone())?;
     verifier.start(&service);
     let descriptor_set = bookmesh_proto::FILE_DESCRIPTOR_SET;
     let edge = Edge::compile(descriptor_set, config.upstreams, verifier, service.metrics(), shutdown)?;
@@ -74,22 +71,31 @@ pub async fn serve(
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = listener.into_std().context("taking over the listener")?;
+    start(edge, listener, workers, drain)?.await.context("serving")
+}
+
+fn start(
+    edge: Arc<Edge>,
+    listener: std::net::TcpListener,
+    workers: NonZeroUsize,
+    drain: CancellationToken,
+) -> anyhow::Result<Server> {
     let app = move || {
         let worker = worker::Worker::new(Arc::clone(&edge)).expect("the addresses were read before");
         App::new()
             .app_data(Rc::new(worker))
             .default_service(web::to(forward::handle))
     };
-    HttpServer::new(app)
+    let server = HttpServer::new(app)
         .workers(workers.get())
         .client_request_timeout(HEAD_TIMEOUT)
+        // A caller that hangs up is gone: what it asked for is cancelled.
+        .h1_allow_half_closed(false)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals()
         .shutdown_signal(drain.cancelled_owned())
         .listen(listener)
-        .context("listening")?
-        .run()
-        .await
-        .context("serving")
+        .context("listening")?;
+    Ok(server.run())
 }

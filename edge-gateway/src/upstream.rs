@@ -42,14 +42,18 @@ fn upstream_of(environment: &mut Environment, package: String) -> Option<Upstrea
         [] => "",
     }
     .to_ascii_uppercase();
+    let variable = format!("BOOKMESH_{name}_ADDRESS");
     let singular = format!("BOOKMESH_{}_ADDRESS", name.strip_suffix('S').unwrap_or(&name));
-    let address = match environment.optional::<String>(&format!("BOOKMESH_{name}_ADDRESS"))? {
-        Some(address) => address,
-        None => environment.required(&singular)?,
+    let address: Option<String> = match environment.optional(&variable)? {
+        Some(address) => Some(address),
+        None => environment.optional(&singular)?,
+    };
+    let Some(address) = address else {
+        return environment.wrong(&variable, format!("is missing, as is {singular}"));
     };
     match address.parse::<http::Uri>() {
         Ok(uri) if uri.host().is_some() => Some(Upstream { package, address }),
-        _ => environment.wrong(&singular, "is no address such as http://127.0.0.1:50051"),
+        _ => environment.wrong(&variable, "is no address such as http://127.0.0.1:50051"),
     }
 }
 

@@ -1,0 +1,149 @@
+//! An edge on a port of its own, with the test service behind it.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use edge_gateway::{Edge, Upstream};
+use reqwest::{Method, RequestBuilder};
+use service::metrics::Metrics;
+use service::testing::TestIssuer;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::library::{self, Seen};
+use crate::server::{AnyService, Named};
+
+pub struct App {
+    pub address: SocketAddr,
+    pub issuer: TestIssuer,
+    pub seen: Arc<Seen>,
+    pub stop: CancellationToken,
+    client: reqwest::Client,
+    service_stop: CancellationToken,
+}
+
+impl App {
+    /// With the library behind it.
+    pub async fn start() -> Self {
+        let seen = Arc::new(Seen::default());
+        let for_service = Arc::clone(&seen);
+        let service = AnyService::new(move |rpc, request| {
+            let seen = Arc::clone(&for_service);
+            async move { library::call(seen, &rpc, request).await }
+        });
+        let routes = tonic::service::Routes::new(Named::<false>(service));
+        Self::start_with("library.v1", &compile(Path::new("library.proto")), routes, seen).await
+    }
+
+    pub async fn start_with(
+        package: &str,
+        descriptor_set: &[u8],
+        routes: tonic::service::Routes,
+        seen: Arc<Seen>,
+    ) -> Self {
+        let service_stop = CancellationToken::new();
+        let service_address = serve(routes, service_stop.clone()).await;
+        let upstream = Upstream {
+            package: package.to_owned(),
+            address: format!("http://{service_address}"),
+        };
+        let issuer = TestIssuer::new();
+        let stop = CancellationToken::new();
+        let verifier = issuer.verifier("edge-gateway");
+        let edge = Edge::compile(descriptor_set, vec![upstream], verifier, &Metrics::new(), stop.clone()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(edge_gateway::serve(
+            Arc::new(edge),
+            listener,
+            NonZeroUsize::MIN,
+            stop.clone(),
+        ));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            address,
+            issuer,
+            seen,
+            stop,
+            client,
+            service_stop,
+        }
+    }
+
+    /// A request without a token.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request("GET", path)
+    }
+
+    /// A request of some user.
+    pub fn user_request(&self, method: &str, path: &str) -> RequestBuilder {
+        self.request(method, path)
+            .bearer_auth(self.issuer.access_token(Uuid::now_v7()))
+    }
+
+    pub fn stop_service(&self) {
+        self.service_stop.cancel();
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.service_stop.cancel();
+    }
+}
+
+/// An encoded descriptor set of a contract under `tests/protos` or anywhere else.
+pub fn compile(file: &Path) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let includes = [folder.join("tests/protos"), folder.join("../proto")];
+    let own_folder = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .map(Path::to_path_buf);
+    let mut compiler = protox::Compiler::new(own_folder.into_iter().chain(includes)).unwrap();
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_file(file)
+        .unwrap();
+    compiler.encode_file_descriptor_set()
+}
+
+async fn serve(routes: tonic::service::Routes, stop: CancellationToken) -> SocketAddr {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health
+        .set_service_status("", tonic_health::ServingStatus::Serving)
+        .await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tonic::transport::Server::builder().add_routes(routes.add_service(health_service));
+    tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned()));
+    address
+}
+
+/// A problem with everything that all of them have.
+pub async fn problem(response: reqwest::Response) -> serde_json::Value {
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let status = response.status().as_u16();
+    let problem: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["requestId"], request_id);
+    for member in ["type", "title", "detail", "instance", "code", "traceId"] {
+        assert!(
+            problem[member].as_str().is_some_and(|text| !text.is_empty()),
+            "{member} in {problem}"
+        );
+    }
+    problem
+}

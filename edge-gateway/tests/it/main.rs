@@ -1,0 +1,14 @@
+//! The edge through its port, with a gRPC service behind it.
+
+mod added_rpc;
+mod app;
+mod conditions;
+mod health;
+mod library;
+mod openapi;
+mod problems;
+mod requests;
+mod server;
+mod streams;
+mod tokens;
+mod uploads;
