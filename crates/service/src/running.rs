@@ -141,6 +141,8 @@ impl Service {
         tracing::info!("ready");
 
         let early = tokio::select! {
+            // In this order: a task that ends because of the shutdown has not ended early.
+            biased;
             () = self.shutdown.cancelled() => Ok(()),
             Some(ended) = tasks.join_next() => Err(ended_early(ended)),
             outcome = &mut server => Err(outcome.err().unwrap_or_else(|| anyhow!("the server ended early"))),

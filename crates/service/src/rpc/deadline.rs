@@ -8,8 +8,9 @@ use tonic::{Code, Status};
 
 use crate::{policy::Method, status};
 
-/// Tonic runs its own timer around ours and answers CANCELLED without details; ours has to be the earlier one.
-const AHEAD_OF_TONIC: Duration = Duration::from_millis(3);
+/// Tonic runs its own timers, around ours and at the caller, and they say CANCELLED without details. Ours is earlier by
+/// this much, or by a tenth of a short time.
+const AHEAD_OF_TONIC: Duration = Duration::from_millis(10);
 
 /// The moment when a call must be over, and how long that is from its start.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ impl Deadline {
             .get("grpc-timeout")
             .and_then(|value| parse(value.to_str().ok()?));
         let limit = match asked {
-            Some(asked) => asked.saturating_sub(AHEAD_OF_TONIC).min(method.timeout),
+            Some(asked) => (asked - AHEAD_OF_TONIC.min(asked / 10)).min(method.timeout),
             None => method.timeout,
         };
         Self {
@@ -68,6 +69,35 @@ fn parse(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Access;
+
+    fn limit(asked: Option<&'static str>) -> Duration {
+        let method = Method {
+            service: "test.Service".into(),
+            name: "Get".into(),
+            full_name: "test.Service/Get".into(),
+            access: Access::Public,
+            timeout: Duration::from_secs(5),
+            streams: false,
+        };
+        let asked = asked.map(|text| {
+            (
+                http::HeaderName::from_static("grpc-timeout"),
+                http::HeaderValue::from_static(text),
+            )
+        });
+        Deadline::of(&method, &asked.into_iter().collect()).limit
+    }
+
+    #[test]
+    fn the_shorter_of_policy_and_caller_counts() {
+        assert_eq!(limit(None), Duration::from_secs(5));
+        assert_eq!(limit(Some("1H")), Duration::from_secs(5));
+        assert_eq!(limit(Some("2S")), Duration::from_millis(1990));
+        assert_eq!(limit(Some("20m")), Duration::from_millis(18));
+        assert_eq!(limit(Some("0n")), Duration::ZERO);
+        assert_eq!(limit(Some("soon")), Duration::from_secs(5));
+    }
 
     #[test]
     fn timeouts_are_read_in_every_unit() {
