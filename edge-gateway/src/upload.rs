@@ -1,79 +1,57 @@
 //! Bodies of any size, streamed to the service in pieces. However large the body, a few pieces are in memory.
 
 mod feed;
+mod pieces;
 
 use actix_web::HttpResponse;
 use actix_web::web::Payload;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-
-use tonic::{CancellationHandle, Response, Status};
+use bytes::Bytes;
+use tonic::{Response, Status};
 
 use crate::body;
 use crate::call::Call;
-use crate::codec::RawCodec;
 use crate::endpoint::RawBody;
 use crate::problem::Problem;
 use crate::respond;
+use pieces::{PieceCodec, Pieces};
 
-/// Pieces that wait for the service; when they are there, the caller has to wait too.
-const PIECES_WAITING: usize = 2;
-
-pub(crate) async fn answer(mut call: Call<'_>, raw: RawBody, payload: Payload) -> Result<HttpResponse, Problem> {
-    body::check_declared_length(call.request, call.endpoint.policy.max_body_bytes)?;
+pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Result<HttpResponse, Problem> {
+    let limit = call.endpoint.policy.max_body_bytes;
+    body::check_declared_length(call.request, limit)?;
     let mut fields = Vec::new();
     call.push_fields(&mut fields)?;
 
     let mut client = call.client().await?;
-    let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
-    let mut grpc_request = call.grpc_request(ReceiverStream::new(waiting));
+    let (sender, pieces) = Pieces::channel();
+    let mut grpc_request = call.grpc_request(pieces);
     grpc_request.set_timeout(call.deadline.remaining());
-    // Declared after `pieces`, and so dropped before: the service must see a call that was given up, not a file that
-    // ends early.
-    let unless_complete = CancelOnDrop::new(grpc_request.cancellation_handle());
-    let feed =
-        feed::File::of(call.request, raw, fields).send(payload, call.endpoint.policy.max_body_bytes, pieces.clone());
-    let answer = client.client_streaming(grpc_request, call.endpoint.rpc_path.clone(), RawCodec);
-    let exchange = async move {
-        let mut answer = std::pin::pin!(answer);
+    let path = call.endpoint.rpc_path.clone();
+    // A task of its own: were the call dropped with its caller, HTTP/2 would tell the service CANCEL, which a hyper
+    // server takes for the end of the file. So it goes on until it has told that the pieces have ended too early.
+    let answer = tokio::spawn(async move { client.client_streaming(grpc_request, path, PieceCodec).await });
+    let feed = feed::File::of(call.request, raw, fields).send(payload, limit, sender);
+    let exchange = async {
+        let mut answer = answer;
         tokio::select! {
             // The service may answer before it has everything, if only to say that it does not want it.
-            early = &mut answer => return Ok(early),
+            early = &mut answer => return joined(early),
             fed = feed => fed?,
         }
-        unless_complete.disarm();
-        drop(pieces);
-        Ok(answer.await)
+        joined(answer.await)
     };
-    let deadline = call.deadline;
-    let outcome = deadline.limit(exchange).await??;
-    finish(&mut call, outcome)
-}
-
-fn finish(call: &mut Call<'_>, outcome: Result<Response<bytes::Bytes>, Status>) -> Result<HttpResponse, Problem> {
+    let outcome = call.deadline.limit(exchange).await??;
     call.exchange.upstream = call.exchange.started.elapsed();
     match outcome {
-        Ok(response) => respond::success(call, response.into_inner()),
+        Ok(response) => respond::success(&call, response.into_inner()),
         Err(status) => Err(call.problem(&status)),
     }
 }
 
-struct CancelOnDrop(Option<CancellationHandle>);
+type Answer = Result<Response<Bytes>, Status>;
 
-impl CancelOnDrop {
-    fn new(handle: CancellationHandle) -> Self {
-        Self(Some(handle))
-    }
-
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(handle) = self.0.take() {
-            handle.cancel();
-        }
-    }
+fn joined(answer: Result<Answer, tokio::task::JoinError>) -> Result<Answer, Problem> {
+    answer.map_err(|error| {
+        tracing::error!(error = %error, "an upload was lost");
+        Problem::internal()
+    })
 }

@@ -8,11 +8,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryFutureExt, future};
-use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use transcode::peek;
 
+use super::pieces::PieceSender;
 use crate::body;
 use crate::call::push_raw_body;
 use crate::endpoint::RawBody;
@@ -45,15 +46,15 @@ impl File {
         }
     }
 
-    /// Sends the whole body. The sender is dropped when it returns, however it returns.
-    pub(super) async fn send(self, payload: Payload, limit: u64, pieces: Sender<Bytes>) -> Result<(), Problem> {
+    /// Sends the whole body, or gives it up.
+    pub(super) async fn send(self, payload: Payload, limit: u64, pieces: PieceSender) -> Result<(), Problem> {
         match multer::parse_boundary(&self.content_type) {
             Ok(boundary) => self.send_part(payload, limit, boundary, pieces).await,
             Err(_) => self.send_raw(payload, limit, pieces).await,
         }
     }
 
-    async fn send_raw(self, payload: Payload, limit: u64, pieces: Sender<Bytes>) -> Result<(), Problem> {
+    async fn send_raw(self, payload: Payload, limit: u64, pieces: PieceSender) -> Result<(), Problem> {
         let mut messages = Messages::new(self, pieces);
         let mut source = Source {
             payload,
@@ -72,7 +73,7 @@ impl File {
         payload: Payload,
         limit: u64,
         boundary: String,
-        pieces: Sender<Bytes>,
+        pieces: PieceSender,
     ) -> Result<(), Problem> {
         // The parser wants a stream that can change threads, which Actix's payload cannot.
         let (into_parser, chunks) = mpsc::channel::<io::Result<Bytes>>(1);
@@ -93,7 +94,7 @@ impl File {
         future::try_join(read, parse).await.map(|_| ())
     }
 
-    async fn send_only_part(mut self, mut form: multer::Multipart<'_>, pieces: Sender<Bytes>) -> Result<(), FormError> {
+    async fn send_only_part(mut self, mut form: multer::Multipart<'_>, pieces: PieceSender) -> Result<(), FormError> {
         let mut part = form.next_field().await?.ok_or(FormError::NotOnePart)?;
         self.content_type = part.content_type().map(ToString::to_string).unwrap_or_default();
         self.name = part.file_name().map(str::to_owned);
@@ -124,13 +125,13 @@ impl File {
 /// Gathers chunks into pieces, and sends each as a message.
 struct Messages {
     file: File,
-    pieces: Sender<Bytes>,
+    pieces: PieceSender,
     gathered: BytesMut,
     is_first: bool,
 }
 
 impl Messages {
-    fn new(file: File, pieces: Sender<Bytes>) -> Self {
+    fn new(file: File, pieces: PieceSender) -> Self {
         Self {
             file,
             pieces,
@@ -154,6 +155,7 @@ impl Messages {
         if self.is_first || !self.gathered.is_empty() {
             self.send().await;
         }
+        self.pieces.finish().await;
     }
 
     async fn send(&mut self) {
@@ -165,8 +167,7 @@ impl Messages {
         push_raw_body(self.file.raw, content_type, &self.gathered, &mut message);
         self.gathered.clear();
         self.is_first = false;
-        // The service has answered when nobody takes it; the answer is what counts then.
-        let _ = self.pieces.send(message.into()).await;
+        self.pieces.send(message.into()).await;
     }
 }
 
