@@ -12,7 +12,7 @@ use futures::{
     future::{BoxFuture, FusedFuture},
 };
 use tokio::{net::TcpListener, task::JoinSet, time::sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
@@ -41,8 +41,8 @@ pub struct Service {
     served: Vec<&'static str>,
     settle: Duration,
     shutdown: CancellationToken,
-    /// Stops what must outlive the draining of calls: the admin port.
-    stopped: CancellationToken,
+    /// Ends the admin port, which answers until all the rest has stopped, however this value goes.
+    _admin_port: DropGuard,
     tasks: Mutex<JoinSet<TaskOutcome>>,
 }
 
@@ -65,7 +65,7 @@ impl Service {
             .context("asking for the address of the admin port")?;
         let stopped = CancellationToken::new();
         tokio::spawn(Arc::clone(&admin).serve(listener, stopped.clone()));
-        let service = Self {
+        Ok(Self {
             name,
             metrics,
             admin,
@@ -74,10 +74,9 @@ impl Service {
             served: vec![""],
             settle: config.settle,
             shutdown,
-            stopped,
+            _admin_port: stopped.drop_guard(),
             tasks: Mutex::default(),
-        };
-        Ok(service)
+        })
     }
 
     /// The folder name of the service, such as `svc-task`.
@@ -151,22 +150,20 @@ impl Service {
         self.stop_being_ready().await;
 
         let finish = async {
-            sleep(self.settle).await;
-            drain.cancel();
-            let server_outcome = if server.is_terminated() { Ok(()) } else { server.await };
+            let settle = sleep(self.settle).map(|()| drain.cancel());
+            let server = async { if server.is_terminated() { Ok(()) } else { server.await } };
+            let ((), server_outcome) = tokio::join!(settle, server);
             let tasks_outcome = join(&mut tasks).await;
             server_outcome.and(tasks_outcome)
         };
+        let unfinished = || anyhow!("not done within {} seconds", STOP_TIMEOUT.as_secs());
         let outcome = tokio::time::timeout(STOP_TIMEOUT, finish).await;
-        self.stopped.cancel();
-        early?;
-        match outcome {
-            Ok(outcome) => outcome.inspect(|()| tracing::info!("stopped: everything begun was finished")),
-            Err(_) => {
-                let seconds = STOP_TIMEOUT.as_secs();
-                Err(anyhow!("stopped with work unfinished after {seconds} seconds"))
-            }
+        let outcome = outcome.unwrap_or_else(|_| Err(unfinished()));
+        match &outcome {
+            Ok(()) => tracing::info!("stopped: everything begun was finished"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "stopped with work unfinished"),
         }
+        early.and(outcome)
     }
 
     async fn stop_being_ready(&self) {

@@ -48,11 +48,16 @@ impl App {
 
     /// `prepare` may add tasks and checks before the server runs.
     pub(crate) async fn start_with(prepare: impl FnOnce(&Service)) -> Self {
+        Self::start_settling(Duration::ZERO, prepare).await
+    }
+
+    /// `settle`: how long it still takes connections after it was told to stop.
+    pub(crate) async fn start_settling(settle: Duration, prepare: impl FnOnce(&Service)) -> Self {
         let issuer = TestIssuer::new();
         let shutdown = CancellationToken::new();
-        let service = Service::start(NAME, &issuer.service_config(), shutdown.clone())
-            .await
-            .unwrap();
+        let mut config = issuer.service_config();
+        config.settle = settle;
+        let service = Service::start(NAME, &config, shutdown.clone()).await.unwrap();
         prepare(&service);
         let admin_address = service.admin_address();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

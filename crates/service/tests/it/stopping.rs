@@ -33,6 +33,22 @@ async fn a_call_that_has_begun_is_finished_and_no_new_connection_is_taken() {
 }
 
 #[tokio::test]
+async fn connections_are_taken_until_balancers_have_heard_that_it_stops() {
+    let app = App::start_settling(Duration::from_millis(800), |_| {}).await;
+
+    app.shutdown.cancel();
+    sleep(Duration::from_millis(200)).await;
+
+    assert_eq!(app.admin("/health/ready").await.0, 503);
+    app.ask("").await.unwrap();
+    app.stopped.await.unwrap().unwrap();
+    assert!(
+        TcpStream::connect(app.address).await.is_err(),
+        "a new connection was taken"
+    );
+}
+
+#[tokio::test]
 async fn health_says_not_serving_before_the_last_call_ends() {
     let app = App::start().await;
     let mut health = HealthClient::new(app.channel.clone());
