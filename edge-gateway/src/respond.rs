@@ -18,18 +18,18 @@ use crate::problem::Problem;
 const JSON_GROWTH: usize = 2;
 const JSON: &str = "application/json";
 
-pub(crate) fn success(call: &Call<'_>, message: Bytes) -> Result<HttpResponse, Problem> {
+pub(crate) fn success(call: &Call<'_>, message: &Bytes) -> Result<HttpResponse, Problem> {
     if call.endpoint.output == Output::Raw {
-        let (content_type, data) = split_raw_body(&message);
+        let (content_type, data) = split_raw_body(message);
         return Ok(HttpResponse::Ok().content_type(content_type).body(data));
     }
     let is_read = call.found.route.http_method == "GET";
     let etag = call
         .endpoint
         .response_etag
-        .and_then(|number| peek::last_text(&message, number));
+        .and_then(|number| peek::last_text(message, number));
     if is_read && etag.is_some_and(|etag| is_unchanged(call.request, etag)) {
-        return Ok(with_headers(call, HttpResponse::NotModified().finish(), &message, etag));
+        return Ok(with_headers(call, HttpResponse::NotModified().finish(), message, etag));
     }
     let (status, location) = match call.endpoint.success {
         Success::Ok => (StatusCode::OK, None),
@@ -40,11 +40,11 @@ pub(crate) fn success(call: &Call<'_>, message: Bytes) -> Result<HttpResponse, P
     let mut response =
         HttpResponse::build(status)
             .content_type(JSON)
-            .body(json(&call.worker.edge, call.found.index, &message)?);
-    if let Some(location) = location.and_then(|location| location_header(call.request, location, &message)) {
+            .body(json(&call.worker.edge, call.found.index, message)?);
+    if let Some(location) = location.and_then(|location| location_header(call.request, location, message)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(with_headers(call, response, &message, etag))
+    Ok(with_headers(call, response, message, etag))
 }
 
 /// One message of an answer as JSON.

@@ -23,7 +23,7 @@ pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpR
         Condition::Any(place, etags) => send_for_each(&mut call, &message, place, &etags).await?,
     };
     match outcome {
-        Ok(message) => respond::success(&call, message),
+        Ok(message) => respond::success(&call, &message),
         Err(status) => Err(call.problem(&status)),
     }
 }

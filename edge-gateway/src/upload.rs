@@ -42,7 +42,7 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     let outcome = call.deadline.limit(exchange).await??;
     call.exchange.upstream = call.exchange.started.elapsed();
     match outcome {
-        Ok(response) => respond::success(&call, response.into_inner()),
+        Ok(response) => respond::success(&call, response.get_ref()),
         Err(status) => Err(call.problem(&status)),
     }
 }

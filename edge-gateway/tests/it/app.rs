@@ -10,6 +10,7 @@ use reqwest::{Method, RequestBuilder};
 use service::metrics::Metrics;
 use service::testing::TestIssuer;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -22,6 +23,7 @@ pub struct App {
     pub issuer: TestIssuer,
     pub seen: Arc<Seen>,
     pub stop: CancellationToken,
+    pub edge: Option<JoinHandle<anyhow::Result<()>>>,
     client: reqwest::Client,
     service_stop: CancellationToken,
 }
@@ -57,7 +59,7 @@ impl App {
         let edge = Edge::compile(descriptor_set, vec![upstream], verifier, &Metrics::new(), stop.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(edge_gateway::serve(
+        let edge = tokio::spawn(edge_gateway::serve(
             Arc::new(edge),
             listener,
             NonZeroUsize::MIN,
@@ -69,6 +71,7 @@ impl App {
             issuer,
             seen,
             stop,
+            edge: Some(edge),
             client,
             service_stop,
         }

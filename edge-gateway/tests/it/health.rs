@@ -1,5 +1,7 @@
 //! Health, docs, and how the edge ends.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::app::{App, problem};
@@ -28,7 +30,7 @@ async fn the_edge_is_not_ready_without_its_services() {
         if response.status() == 503 {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         response = app.get("/health/ready").send().await.unwrap();
     }
 
@@ -56,4 +58,18 @@ async fn the_documentation_needs_nothing_from_elsewhere() {
 
     assert!(page.contains("/openapi.json"));
     assert!(!page.contains("http://") && !page.contains("https://"));
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_has_begun_and_does_not_wait_for_idle_connections() {
+    let mut app = App::start().await;
+    assert_eq!(app.get("/v1/books").send().await.unwrap().status(), 200);
+    let begun = tokio::spawn(app.get("/v1/sleep").send());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    app.stop.cancel();
+
+    assert_eq!(begun.await.unwrap().unwrap().status(), 504);
+    let stopped = tokio::time::timeout(Duration::from_secs(5), app.edge.take().unwrap()).await;
+    stopped.expect("the edge waits for somebody").unwrap().unwrap();
 }

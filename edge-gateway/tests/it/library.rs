@@ -129,8 +129,8 @@ pub async fn call(seen: Arc<Seen>, rpc: &str, request: Request<Streaming<Bytes>>
     }
     let message = messages.message().await?.unwrap_or_default();
     match rpc {
-        "GetBook" | "LendBook" | "CreateReport" | "GetReport" => get(decode(&message)?),
-        "ListBooks" => list(decode(&message)?),
+        "GetBook" | "LendBook" | "CreateReport" | "GetReport" => get(&decode(&message)?),
+        "ListBooks" => list(&decode(&message)?),
         "CreateBook" => create(decode(&message)?),
         "UpdateBook" => update(&seen, decode(&message)?),
         "DeleteBook" => delete(&decode(&message)?),
@@ -168,7 +168,7 @@ fn book(id: &str) -> Book {
     }
 }
 
-fn get(request: Get) -> Result<Answers, Status> {
+fn get(request: &Get) -> Result<Answers, Status> {
     if request.id == "unknown" {
         Err(Status::not_found("no such book"))
     } else {
@@ -176,7 +176,7 @@ fn get(request: Get) -> Result<Answers, Status> {
     }
 }
 
-fn list(request: List) -> Result<Answers, Status> {
+fn list(request: &List) -> Result<Answers, Status> {
     let title = format!("{} {} {}", request.query, request.page_size, request.tags.join("+"));
     let is_last = request.page_token == "last";
     let next_page_token = if is_last { String::new() } else { "a/b".to_owned() };

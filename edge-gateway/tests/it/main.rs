@@ -1,5 +1,7 @@
 //! The edge through its port, with a gRPC service behind it.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod added_rpc;
 mod app;
 mod conditions;

@@ -10,6 +10,7 @@ use crate::app::App;
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test has no config")]
 fn the_committed_document_is_that_of_the_contract() {
     let current = edge_gateway::contract_document().unwrap();
     let committed = fs::read(Path::new(COMMITTED)).unwrap_or_default();
