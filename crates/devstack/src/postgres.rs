@@ -67,18 +67,17 @@ pub(crate) fn launch(folder: &Path, port: u16, keep: Keep) -> anyhow::Result<Lau
     })
 }
 
-/// The folder of the cluster, made when it is not there yet.
+/// The folder of the cluster, made when it is not there yet. Links are followed: the server's account may be unable to.
 fn data_folder(folder: &Path) -> anyhow::Result<PathBuf> {
     let data = folder.join("postgres");
-    if data.join("PG_VERSION").is_file() {
-        return Ok(data);
+    if !data.join("PG_VERSION").is_file() {
+        if fs::symlink_metadata(&data).is_ok() {
+            fs::remove_dir_all(&data).context("removing a half-made Postgres folder")?;
+        }
+        make_folder(folder, &data)?;
+        initialise(&data.canonicalize()?)?;
     }
-    if data.exists() {
-        fs::remove_dir_all(&data).context("removing a half-made Postgres folder")?;
-    }
-    make_folder(folder, &data)?;
-    initialise(&data)?;
-    Ok(data)
+    data.canonicalize().context("finding the Postgres folder")
 }
 
 /// As root the folder is given to the server's account. When that account cannot reach it (a checkout under /root),
