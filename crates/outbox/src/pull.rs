@@ -1,12 +1,12 @@
 //! A durable pull consumer that outlives its server: whatever goes wrong, it is made again and asked again.
 
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use async_nats::{
     Client,
     jetstream::{
-        self, Message,
+        self, AckKind, Message,
         consumer::{
             AckPolicy, PullConsumer,
             pull::{Batch, Config},
@@ -25,7 +25,8 @@ use crate::{
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(30);
 /// How long the server keeps a request for messages. Short: a server that comes back has forgotten the request.
 const WAIT: Duration = Duration::from_secs(2);
-const GRACE: Duration = Duration::from_secs(1);
+/// How long after its time an answer may come. One that is given up too early takes its message along, for [`ACK_WAIT`].
+const GRACE: Duration = Duration::from_secs(3);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
 const MAX_ACK_PENDING: i64 = 1024;
 
@@ -167,17 +168,18 @@ async fn collect(mut batch: Batch, messages: &mut Vec<Message>) {
 
 /// Runs `work` while telling JetStream now and then that the messages are still being worked on.
 pub(crate) async fn keeping<T>(messages: &[Message], work: impl Future<Output = T>) -> T {
-    let keep = async {
-        loop {
-            tokio::time::sleep(ACK_WAIT / 3).await;
-            for message in messages {
-                // One that has been acknowledged stays so. One that cannot be kept comes again.
-                let _ = message.ack_with(jetstream::AckKind::Progress).await;
-            }
-        }
-    };
     tokio::select! {
         output = work => output,
-        () = keep => unreachable!("keeping never ends by itself"),
+        never = keep(messages) => match never {},
+    }
+}
+
+async fn keep(messages: &[Message]) -> Infallible {
+    loop {
+        tokio::time::sleep(ACK_WAIT / 3).await;
+        for message in messages {
+            // One that has been acknowledged stays so. One that cannot be kept comes again.
+            let _ = message.ack_with(AckKind::Progress).await;
+        }
     }
 }

@@ -52,7 +52,7 @@ async fn a_hint_that_jetstream_lost_is_given_again() {
     stack.wipe_jetstream().unwrap();
 
     let mut jobs = Jobs::new(outbox::connect_nats(&app.nats_url).await.unwrap(), "import");
-    let hint = tokio::time::timeout(Duration::from_secs(30), jobs.next())
+    let hint = tokio::time::timeout(Duration::from_secs(60), jobs.next())
         .await
         .unwrap();
     assert_eq!(Job::decode(hint.payload().clone()).unwrap().task_id, id);

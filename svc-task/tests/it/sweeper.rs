@@ -94,7 +94,7 @@ async fn workers_are_hinted_at_a_new_task_and_again_when_nobody_took_it() {
 
 /// The next hint; it is then used up, as if its worker had died before it claimed.
 async fn next(jobs: &mut Jobs) -> Job {
-    let message = tokio::time::timeout(Duration::from_secs(30), jobs.next())
+    let message = tokio::time::timeout(Duration::from_secs(60), jobs.next())
         .await
         .unwrap();
     message.done().await.unwrap();

@@ -1,4 +1,4 @@
-//! NATS dies, or forgets everything, while relay and consumer run.
+//! NATS or Postgres dies, or JetStream forgets everything, while relay and consumer run.
 
 use std::time::Duration;
 
@@ -30,6 +30,40 @@ async fn events_wait_while_nats_is_away() {
     let effects = fixture.until_effects(20).await;
     let versions: Vec<i64> = effects.iter().map(|effect| effect.version).collect();
     assert_eq!(versions, (1..=20).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn relay_and_consumer_survive_the_death_of_postgres() {
+    let stack = Devstack::start_temporary(Ports::default()).await.unwrap();
+    let fixture = Fixture::alone(&stack).await;
+    let _relay = fixture.start_relay("svc-test");
+    let consumer = fixture.start_consumer(&PATIENT);
+    let aggregate = Uuid::now_v7();
+    fixture.put(aggregate, 1, "before").await;
+    fixture.until_effects(1).await;
+    drop(consumer);
+    let waits = fixture.put(aggregate, 2, "published, not handled").await;
+    let published = async || fixture.published().await.iter().any(|event| event.id == waits);
+    fixture.until("the second event is published", published).await;
+
+    stack.kill_postgres().unwrap();
+    let _consumer = fixture.start_consumer(&PATIENT);
+    // Longer than all deliveries would take if each counted.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stack.start_postgres().unwrap();
+
+    fixture
+        .until("postgres is back", async || fixture.pool.acquire().await.is_ok())
+        .await;
+    fixture.put(aggregate, 3, "after").await;
+    let versions: Vec<i64> = fixture
+        .until_effects(3)
+        .await
+        .iter()
+        .map(|effect| effect.version)
+        .collect();
+    assert_eq!(versions, [1, 2, 3]);
+    assert!(fixture.dead_letters().await.is_empty());
 }
 
 #[tokio::test]
@@ -72,7 +106,7 @@ async fn the_work_queue_works_again_after_a_wipe() {
     outbox::put(&mut transaction, job).await.unwrap();
     transaction.commit().await.unwrap();
 
-    let payload = tokio::time::timeout(Duration::from_secs(30), wait)
+    let payload = tokio::time::timeout(Duration::from_secs(60), wait)
         .await
         .unwrap()
         .unwrap();

@@ -174,3 +174,23 @@ async fn an_aggregates_events_can_be_read_back_by_its_owner() {
     assert_eq!(versions, [2, 3]);
     assert!(foreign.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn the_metrics_say_what_was_published_and_what_waits() {
+    let fixture = Fixture::new().await;
+    let registry = service::metrics::Metrics::new();
+    let metrics = outbox::Metrics::register(&registry);
+    let relay = outbox::Relay::new(fixture.pool.clone(), fixture.nats.clone(), "svc-test", metrics);
+    fixture.put(Uuid::now_v7(), 1, "counted").await;
+
+    relay.run_once().await.unwrap();
+
+    let text = registry.encode();
+    for line in [
+        "outbox_published_total 1",
+        "outbox_unpublished 0",
+        "outbox_oldest_unpublished_age_seconds 0.0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
+    }
+}
