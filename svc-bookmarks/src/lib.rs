@@ -97,7 +97,7 @@ fn add_readiness(service: &Service, pool: PgPool) {
     service.add_readiness("postgres", move || {
         let pool = pool.clone();
         Box::pin(async move {
-            sqlx::query("SELECT 1").execute(&pool).await?;
+            store::ping(&pool).await?;
             Ok(())
         })
     });

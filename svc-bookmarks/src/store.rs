@@ -11,7 +11,7 @@ pub use self::{
     batches::{keep_response, response_of},
     collections::{CollectionIds, ensure_collections},
     lists::{list_collections, list_tags},
-    reads::{Cursor, count, find_by_identities, find_for_update, get, get_many, list},
+    reads::{Cursor, count, find_by_identities, find_for_update, get, get_many, list, ping},
     rebuild::{next_owners, page_by_id, version_of},
     writes::{advance, delete, insert, lock, update},
 };

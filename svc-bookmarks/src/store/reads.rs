@@ -1,6 +1,6 @@
 //! Reading bookmarks.
 
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{Connection, PgConnection, PgPool, types::Json};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
@@ -50,6 +50,11 @@ macro_rules! bookmarks {
     };
 }
 pub(super) use bookmarks;
+
+/// Whether the database answers.
+pub async fn ping(pool: &PgPool) -> sqlx::Result<()> {
+    pool.acquire().await?.ping().await
+}
 
 pub async fn get(pool: &PgPool, owner: Uuid, id: Uuid) -> anyhow::Result<Option<Bookmark>> {
     let row = bookmarks!("FROM get_bookmarks($1, $2)", owner, &[id][..])

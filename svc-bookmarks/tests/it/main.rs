@@ -1,0 +1,11 @@
+//! svc-bookmarks through its port, on a real Postgres and NATS.
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod app;
+mod batches;
+mod create;
+mod healing;
+mod isolation;
+mod lists;
+mod search;
+mod update;
