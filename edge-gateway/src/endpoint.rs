@@ -1,6 +1,7 @@
 //! What the edge does for one route, worked out once from the descriptors.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use http::uri::PathAndQuery;
@@ -16,7 +17,7 @@ pub(crate) struct Endpoint {
     pub(crate) policy: Policy,
     pub(crate) rpc_path: PathAndQuery,
     /// The path with its variables, for logs and metrics: a raw path would have ids in it.
-    pub(crate) template: String,
+    pub(crate) template: Arc<str>,
     pub(crate) input: Input,
     pub(crate) output: Output,
     pub(crate) success: Success,
@@ -90,7 +91,7 @@ impl Endpoint {
         );
         Ok(Self {
             rpc_path,
-            template: print(&route.template),
+            template: print(&route.template).into(),
             input,
             output: output(route),
             success: success(route, &policy, routes),
@@ -190,7 +191,7 @@ fn text_field(message: &MessageDescriptor, name: &str) -> Option<u32> {
 }
 
 /// `/v1/books/{id}:read`; a variable of several segments keeps them, as `/v1/{name=shelves/*}`.
-pub(crate) fn print(template: &Template) -> String {
+fn print(template: &Template) -> String {
     let variables: BTreeMap<usize, _> = template
         .variables()
         .iter()

@@ -1,6 +1,8 @@
 //! What is seen of each request from outside: one log line and two metrics, by route and never by raw path.
 
-use actix_web::http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,6 +12,7 @@ use service::metrics::Metrics;
 
 use crate::edge::Edge;
 use crate::exchange::Exchange;
+use crate::own;
 
 /// For requests that no route was found for.
 const NO_ROUTE: &str = "none";
@@ -21,14 +24,14 @@ pub(crate) struct Observations {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RequestLabels {
-    method: String,
-    route: String,
+    method: &'static str,
+    route: Arc<str>,
     status: u16,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RouteLabels {
-    route: String,
+    route: Arc<str>,
 }
 
 impl Observations {
@@ -43,6 +46,16 @@ impl Observations {
         );
         Self { requests, seconds }
     }
+
+    fn count(&self, method: &'static str, route: Arc<str>, status: u16, elapsed: Duration) {
+        let labels = RouteLabels {
+            route: Arc::clone(&route),
+        };
+        self.seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
+        self.requests
+            .get_or_create(&RequestLabels { method, route, status })
+            .inc();
+    }
 }
 
 /// 0.25 ms to 8 s.
@@ -52,48 +65,32 @@ fn histogram() -> Histogram {
 
 /// Notes that a request has been answered.
 pub(crate) fn answered(edge: &Edge, request: &HttpRequest, exchange: &Exchange, response: &HttpResponse) {
-    let route = exchange.route.map_or(NO_ROUTE, |route| &edge.endpoints[route].template);
-    let method = known_method(request.method().as_str());
     let elapsed = exchange.started.elapsed();
-    let labels = RequestLabels {
-        method: method.to_owned(),
-        route: route.to_owned(),
-        status: response.status().as_u16(),
+    let status = response.status();
+    let own_path = own::known_path(request.uri().path());
+    let route = match exchange.route {
+        Some(route) => Arc::clone(&edge.endpoints[route].template),
+        None => Arc::from(own_path.unwrap_or(NO_ROUTE)),
     };
-    edge.observations.requests.get_or_create(&labels).inc();
-    edge.observations
-        .seconds
-        .get_or_create(&RouteLabels {
-            route: route.to_owned(),
-        })
-        .observe(elapsed.as_secs_f64());
-    if response.status() >= StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::warn!(
-            http.method = method,
-            http.route = route,
-            http.status = response.status().as_u16(),
-            duration_ms = elapsed.as_secs_f64() * 1e3,
-            upstream_ms = exchange.upstream.as_secs_f64() * 1e3,
-            request.id = exchange.request_id,
-            "request failed"
-        );
-    } else {
-        tracing::info!(
-            http.method = method,
-            http.route = route,
-            http.status = response.status().as_u16(),
-            duration_ms = elapsed.as_secs_f64() * 1e3,
-            upstream_ms = exchange.upstream.as_secs_f64() * 1e3,
-            request.id = exchange.request_id,
-            "request"
-        );
+    let method = known_method(request.method().as_str());
+    edge.observations.count(method, route.clone(), status.as_u16(), elapsed);
+    // Probes ask every few seconds whether all is well; only when it is not, that is news.
+    if own_path.is_some() && status.is_success() {
+        return;
     }
+    tracing::info!(
+        http.method = method,
+        http.route = &*route,
+        http.status = status.as_u16(),
+        duration_ms = elapsed.as_secs_f64() * 1e3,
+        upstream_ms = exchange.upstream.as_secs_f64() * 1e3,
+        request.id = exchange.request_id,
+        "request"
+    );
 }
 
 /// Callers may send any word as method; metrics must not grow with their fantasy.
-fn known_method(method: &str) -> &str {
-    match method {
-        "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => method,
-        _ => "OTHER",
-    }
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
 }

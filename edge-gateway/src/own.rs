@@ -8,16 +8,22 @@ use crate::worker::Worker;
 use crate::{forward, health};
 
 const DOCS: &str = include_str!("docs.html");
+const PATHS: [&str; 5] = [
+    "/health/live",
+    "/health/ready",
+    "/health/startup",
+    "/openapi.json",
+    "/docs",
+];
+
+/// The path, when it is one of them.
+pub(crate) fn known_path(path: &str) -> Option<&'static str> {
+    PATHS.into_iter().find(|own| *own == path)
+}
 
 /// Nothing when the path is not one of them.
 pub(crate) async fn answer(worker: &Worker, request: &HttpRequest) -> Option<Result<HttpResponse, Problem>> {
-    let path = request.uri().path();
-    if !matches!(
-        path,
-        "/health/live" | "/health/ready" | "/health/startup" | "/openapi.json" | "/docs"
-    ) {
-        return None;
-    }
+    let path = known_path(request.uri().path())?;
     let allow = "GET, HEAD, OPTIONS";
     match *request.method() {
         Method::GET | Method::HEAD => {}
