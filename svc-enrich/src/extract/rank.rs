@@ -37,6 +37,8 @@ pub(super) struct Scores {
 struct Candidate<'a> {
     words: Vec<&'a str>,
     score: f32,
+    /// A phrase that stands there again is one, and worth a tag beside its words. Once, it may be chance.
+    recurs: bool,
 }
 
 impl Scores {
@@ -69,7 +71,8 @@ impl Scores {
         let mut tags = Vec::new();
         for candidate in self.candidates() {
             let name = candidate.words.join(" ");
-            let says_something_new = candidate.words.iter().any(|word| !covered.contains(word));
+            let known_words = candidate.words.iter().filter(|word| covered.contains(*word)).count();
+            let says_something_new = known_words == 0 || (candidate.recurs && known_words < candidate.words.len());
             if tags.len() == limit || candidate.score < MIN_SCORE {
                 break;
             }
@@ -90,10 +93,12 @@ impl Scores {
         let words = self.words.iter().map(|(word, score)| Candidate {
             words: vec![word],
             score: *score,
+            recurs: false,
         });
         let phrases = self.phrases.iter().map(|(phrase, count)| Candidate {
             words: phrase.iter().map(String::as_str).collect(),
             score: self.phrase_score(phrase, *count),
+            recurs: *count > 1,
         });
         let mut candidates: Vec<Candidate<'_>> = words.chain(phrases).collect();
         candidates.sort_by(|left, right| {

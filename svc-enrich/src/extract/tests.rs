@@ -47,6 +47,23 @@ fn confidence_falls_along_the_list_and_stays_between_0_and_1() {
 }
 
 #[test]
+fn a_phrase_that_recurs_stands_beside_its_words_and_one_by_chance_does_not() {
+    let text = Text {
+        url: "https://bees.example/",
+        title: "Bees",
+        description: "Keeping bees; keeping bees.",
+        note: "Reading bees",
+        ..Text::default()
+    };
+
+    let names = names(&text);
+
+    assert!(names.contains(&"bees".to_owned()), "{names:?}");
+    assert!(names.contains(&"keeping bees".to_owned()), "{names:?}");
+    assert!(!names.contains(&"reading bees".to_owned()), "{names:?}");
+}
+
+#[test]
 fn tags_that_the_bookmark_has_are_not_proposed() {
     let tags = ["Rust".to_owned(), "ASYNC book".to_owned()];
     let text = Text {

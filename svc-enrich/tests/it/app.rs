@@ -173,17 +173,17 @@ impl TestApp {
 }
 
 impl TestEvent {
-    pub(crate) fn created(owner: Uuid, bookmarks: &[Bookmark]) -> TestEvent {
+    pub(crate) fn created<'a>(owner: Uuid, bookmarks: impl IntoIterator<Item = &'a Bookmark>) -> TestEvent {
         let message = BookmarkCreated {
             owner_id: owner.to_string(),
-            bookmarks: bookmarks.to_vec(),
+            bookmarks: bookmarks.into_iter().cloned().collect(),
         };
         TestEvent {
             id: Uuid::now_v7(),
             subject: outbox::subject("bookmarks", "bookmark_created", owner),
             event_type: "bookmesh.bookmarks.v1.BookmarkCreated",
             owner,
-            version: bookmarks.last().map_or(1, |bookmark| bookmark.version),
+            version: message.bookmarks.last().map_or(1, |bookmark| bookmark.version),
             payload: message.encode_to_vec(),
         }
     }

@@ -19,7 +19,7 @@ async fn completed(app: &TestApp, owner: Uuid) -> Vec<EnrichmentCompleted> {
 async fn proposals_and_word_of_them_are_made_once_though_the_event_comes_twice() {
     let app = TestApp::start().await;
     let (owner, bookmark) = (Uuid::now_v7(), bees(1));
-    let event = TestEvent::created(owner, &[bookmark.clone()]);
+    let event = TestEvent::created(owner, [&bookmark]);
     app.tell(&event).await;
     let first = app.get(owner, &bookmark.id).await.unwrap();
 
@@ -41,7 +41,7 @@ async fn proposals_and_word_of_them_are_made_once_though_the_event_comes_twice()
 async fn a_deleted_bookmark_loses_its_proposals() {
     let app = TestApp::start().await;
     let (owner, bookmark) = (Uuid::now_v7(), bees(1));
-    app.tell(&TestEvent::created(owner, &[bookmark.clone()])).await;
+    app.tell(&TestEvent::created(owner, [&bookmark])).await;
 
     app.tell(&TestEvent::deleted(owner, &bookmark.id, 2)).await;
 
@@ -55,7 +55,7 @@ async fn a_creation_that_comes_after_the_deletion_brings_nothing_back() {
     let (owner, bookmark) = (Uuid::now_v7(), bees(1));
     app.tell(&TestEvent::deleted(owner, &bookmark.id, 2)).await;
 
-    app.tell(&TestEvent::created(owner, &[bookmark.clone()])).await;
+    app.tell(&TestEvent::created(owner, [&bookmark])).await;
 
     let status = app.get(owner, &bookmark.id).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
@@ -72,9 +72,9 @@ async fn an_older_version_does_not_replace_a_newer_one() {
         title: "Keeping wasps".to_owned(),
         ..newer.clone()
     };
-    app.tell(&TestEvent::created(owner, &[newer.clone()])).await;
+    app.tell(&TestEvent::created(owner, [&newer])).await;
 
-    app.tell(&TestEvent::created(owner, &[older])).await;
+    app.tell(&TestEvent::created(owner, [&older])).await;
 
     assert_eq!(app.get(owner, &newer.id).await.unwrap().bookmark_version, 5);
 }
@@ -89,7 +89,7 @@ async fn of_a_bookmark_that_is_twice_in_one_event_the_newer_counts() {
         ..older.clone()
     };
 
-    app.tell(&TestEvent::created(owner, &[newer, older.clone()])).await;
+    app.tell(&TestEvent::created(owner, [&newer, &older])).await;
 
     assert_eq!(app.get(owner, &older.id).await.unwrap().bookmark_version, 2);
 }
@@ -117,7 +117,7 @@ async fn five_hundred_bookmarks_in_one_event_are_all_enriched_and_told_in_parts_
 async fn events_that_nobody_can_read_are_put_aside_and_hold_up_no_others() {
     let app = TestApp::start().await;
     let (owner, bookmark) = (Uuid::now_v7(), bees(1));
-    let good = TestEvent::created(owner, &[bookmark.clone()]);
+    let good = TestEvent::created(owner, [&bookmark]);
     let fresh = || Uuid::now_v7();
     let poison = [
         TestEvent {
@@ -159,7 +159,7 @@ async fn events_that_nobody_can_read_are_put_aside_and_hold_up_no_others() {
 async fn a_changed_bookmark_keeps_the_proposals_it_has() {
     let app = TestApp::start().await;
     let (owner, bookmark) = (Uuid::now_v7(), bees(1));
-    let created = TestEvent::created(owner, &[bookmark.clone()]);
+    let created = TestEvent::created(owner, [&bookmark]);
     app.tell(&created).await;
 
     let updated = TestEvent {

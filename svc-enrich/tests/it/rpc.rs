@@ -11,7 +11,7 @@ use crate::app::{TestApp, TestEvent, bees};
 async fn a_new_bookmark_gets_proposals_that_are_marked_as_such() {
     let app = TestApp::start().await;
     let (owner, bookmark) = (Uuid::now_v7(), bees(7));
-    app.tell(&TestEvent::created(owner, &[bookmark.clone()])).await;
+    app.tell(&TestEvent::created(owner, [&bookmark])).await;
 
     let enrichment = app.get(owner, &bookmark.id).await.unwrap();
 
@@ -30,7 +30,7 @@ async fn a_new_bookmark_gets_proposals_that_are_marked_as_such() {
 async fn what_is_anothers_is_not_found_like_what_is_not_there_and_what_is_no_id() {
     let app = TestApp::start().await;
     let (owner, stranger, bookmark) = (Uuid::now_v7(), Uuid::now_v7(), bees(1));
-    app.tell(&TestEvent::created(owner, &[bookmark.clone()])).await;
+    app.tell(&TestEvent::created(owner, [&bookmark])).await;
 
     let anothers = app.get(stranger, &bookmark.id).await.unwrap_err();
     for id in [Uuid::now_v7().to_string(), "no id".to_owned(), String::new()] {
@@ -55,7 +55,7 @@ async fn nobody_gets_anything_without_a_token() {
 async fn without_an_owner_the_database_shows_the_service_no_row() {
     let app = TestApp::start().await;
     let owner = Uuid::now_v7();
-    app.tell(&TestEvent::created(owner, &[bees(1)])).await;
+    app.tell(&TestEvent::created(owner, [&bees(1)])).await;
     let mut connection = app.app_role().await;
 
     let count = "SELECT count(*) FROM enrichments";
