@@ -1,7 +1,8 @@
 //! A svc-enrich of one test, and what svc-bookmarks would tell it.
 
 use std::{
-    net::SocketAddr,
+    sync::{OnceLock, mpsc::sync_channel},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -10,26 +11,32 @@ use bookmesh_proto::{
     bookmarks::v1::{Bookmark, BookmarkCreated, BookmarkDeleted, DeletedBookmark},
     enrich::v1::{Enrichment, GetEnrichmentRequest, enrichment_service_client::EnrichmentServiceClient},
 };
-use devstack::{Devstack, Ports, TestDatabase, fresh_database};
+use devstack::{TestDatabase, fresh_database, shared};
 use prost::Message;
 use service::{client::channel, testing::TestIssuer};
 use sqlx::{Connection, PgConnection, Row};
 use svc_enrich::{Config, NAME};
-use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::{net::TcpListener, runtime::Builder, task::spawn_blocking};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, transport::Channel};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+static RUNNING: OnceLock<Running> = OnceLock::new();
+
+/// The svc-enrich of all tests of this process: its durable consumer is one for all that share a NATS. Tests have owners of
+/// their own.
+struct Running {
+    address: String,
+    database: TestDatabase,
+    issuer: TestIssuer,
+}
+
 pub(crate) struct TestApp {
     pub client: EnrichmentServiceClient<Channel>,
-    pub issuer: TestIssuer,
-    database: TestDatabase,
+    running: &'static Running,
     events: jetstream::Context,
-    // Of its own: the durable consumer is one for all that share a server.
-    _stack: Devstack,
-    _stop: DropGuard,
 }
 
 /// An event as svc-bookmarks would publish it.
@@ -45,32 +52,12 @@ pub(crate) struct TestEvent {
 
 impl TestApp {
     pub(crate) async fn start() -> TestApp {
-        let issuer = TestIssuer::new();
-        let stack = Devstack::start_temporary(Ports::default()).await.unwrap();
-        let database = fresh_database("enrich").await;
-        svc_enrich::migrate(&database.owner_url).await.unwrap();
-        let config = Config {
-            service: issuer.service_config(),
-            database_url: database.app_url.clone().into(),
-            database_max_connections: 5,
-            nats_url: stack.nats_url(),
-            auth_address: "http://127.0.0.1:1".to_owned(),
-            signer: issuer.signer(NAME),
-            retry_delays: vec![Duration::from_millis(50); 7],
-        };
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let shutdown = CancellationToken::new();
-        let verifier = issuer.verifier(NAME);
-        tokio::spawn(svc_enrich::run_with(config, verifier, listener, shutdown.clone()));
-        let nats = async_nats::connect(stack.nats_url()).await.unwrap();
+        let running = spawn_blocking(|| RUNNING.get_or_init(run_in_background)).await.unwrap();
+        let nats = async_nats::connect(shared().await.nats_url()).await.unwrap();
         let app = TestApp {
-            client: EnrichmentServiceClient::new(channel(&address).unwrap()),
-            issuer,
-            database,
+            client: EnrichmentServiceClient::new(channel(&running.address).unwrap()),
+            running,
             events: jetstream::new(nats),
-            _stack: stack,
-            _stop: shutdown.drop_guard(),
         };
         app.wait_for_stream().await;
         app
@@ -80,7 +67,9 @@ impl TestApp {
         let mut request = Request::new(GetEnrichmentRequest {
             bookmark_id: bookmark_id.to_owned(),
         });
-        let authorization = format!("Bearer {}", self.issuer.access_token(user)).parse().unwrap();
+        let authorization = format!("Bearer {}", self.running.issuer.access_token(user))
+            .parse()
+            .unwrap();
         request.metadata_mut().insert("authorization", authorization);
         Ok(self.client.clone().get_enrichment(request).await?.into_inner())
     }
@@ -142,7 +131,7 @@ impl TestApp {
     }
 
     pub(crate) async fn app_role(&self) -> PgConnection {
-        PgConnection::connect(&self.database.app_url).await.unwrap()
+        PgConnection::connect(&self.running.database.app_url).await.unwrap()
     }
 
     async fn count(&self, query: &'static str, id: Uuid) -> i64 {
@@ -155,7 +144,7 @@ impl TestApp {
     }
 
     async fn admin(&self) -> PgConnection {
-        let mut connection = PgConnection::connect(&self.database.admin_url).await.unwrap();
+        let mut connection = PgConnection::connect(&self.running.database.admin_url).await.unwrap();
         sqlx::raw_sql("SET search_path = enrich")
             .execute(&mut connection)
             .await
@@ -206,6 +195,44 @@ impl TestEvent {
             payload: message.encode_to_vec(),
         }
     }
+}
+
+/// Each test has a runtime that ends with it, so this one has a thread.
+fn run_in_background() -> Running {
+    let (tell, told) = sync_channel(1);
+    thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (running, serving) = start().await;
+            tell.send(running).unwrap();
+            serving.await.unwrap();
+        });
+    });
+    told.recv().unwrap()
+}
+
+async fn start() -> (Running, impl Future<Output = anyhow::Result<()>>) {
+    let issuer = TestIssuer::new();
+    let database = fresh_database("enrich").await;
+    svc_enrich::migrate(&database.owner_url).await.unwrap();
+    let config = Config {
+        service: issuer.service_config(),
+        database_url: database.app_url.clone().into(),
+        database_max_connections: 5,
+        nats_url: shared().await.nats_url(),
+        auth_address: "http://127.0.0.1:1".to_owned(),
+        signer: issuer.signer(NAME),
+        retry_delays: vec![Duration::from_millis(50); 7],
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let serving = svc_enrich::run_with(config, issuer.verifier(NAME), listener, CancellationToken::new());
+    let running = Running {
+        address,
+        database,
+        issuer,
+    };
+    (running, serving)
 }
 
 /// A bookmark about bees.
