@@ -13,14 +13,19 @@ use crate::headers;
 /// An event that JetStream has delivered. It may come twice and, after a failure, behind a later one of its aggregate.
 #[derive(Debug, Clone)]
 pub struct Event {
+    /// The same at every delivery.
     pub id: Uuid,
     /// The full name of the payload's message, such as `bookmesh.bookmarks.v1.BookmarkCreated`.
     pub event_type: String,
+    /// Whose it is: a handler works as this owner.
     pub owner_id: Uuid,
+    /// What changed.
     pub aggregate_id: Uuid,
     /// The aggregate's version after the change.
     pub version: i64,
+    /// When it was put.
     pub time: OffsetDateTime,
+    /// The encoded message.
     pub payload: Bytes,
     /// Its place in the stream.
     pub stream_sequence: u64,

@@ -27,6 +27,7 @@ pub struct JobMessage {
 }
 
 impl Jobs {
+    /// Nothing is asked of NATS before [`Jobs::next`].
     pub fn new(nats: Client, kind: &str) -> Jobs {
         Jobs {
             kind: kind.to_owned(),
@@ -49,6 +50,7 @@ impl Jobs {
 }
 
 impl JobMessage {
+    /// The message, encoded: whoever put the job says which.
     pub fn payload(&self) -> &Bytes {
         &self.message.payload
     }

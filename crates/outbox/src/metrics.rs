@@ -38,6 +38,7 @@ pub(crate) enum Outcome {
 }
 
 impl Metrics {
+    /// Shows them in the registry: once per process.
     pub fn register(registry: &service::metrics::Metrics) -> Metrics {
         let metrics = Metrics::default();
         registry.register(

@@ -11,6 +11,7 @@ pub struct NewEvent {
     pub subject: String,
     /// The full name of the payload's message, such as `bookmesh.bookmarks.v1.BookmarkCreated`.
     pub event_type: &'static str,
+    /// Whose it is.
     pub owner_id: Uuid,
     /// What changed. Events of one aggregate are published in the order in which they were put.
     pub aggregate_id: Uuid,
@@ -24,7 +25,9 @@ pub struct NewEvent {
 /// An event of an aggregate, read back.
 #[derive(Debug, Clone)]
 pub struct Change {
+    /// The aggregate's version after the change.
     pub version: i64,
+    /// The encoded message.
     pub payload: Vec<u8>,
 }
 

@@ -56,6 +56,7 @@ impl Relay {
         }
     }
 
+    /// For whoever commits events in this process.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
     }
