@@ -2,7 +2,7 @@
 //! they compile against a database, so no other tool is needed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     fs::{self, File},
     path::{Path, PathBuf},
@@ -85,7 +85,14 @@ pub(crate) async fn verify() -> anyhow::Result<()> {
     let mut stale = Vec::new();
     for queries in all {
         let found = database.query_files(queries).await?;
-        if read(&Path::new(queries.folder).join(".sqlx"))? != found {
+        let committed = read(&Path::new(queries.folder).join(".sqlx"))?;
+        let differing = differing(&committed, &found);
+        if !differing.is_empty() {
+            println!(
+                "{}: missing, left over or changed: {}",
+                queries.package,
+                differing.join(", ")
+            );
             stale.push(queries.package);
         }
     }
@@ -268,6 +275,16 @@ fn read(folder: &Path) -> anyhow::Result<QueryFiles> {
         );
     }
     Ok(files)
+}
+
+/// The names of the files that one has and the other has not, or not so.
+fn differing<'a>(committed: &'a QueryFiles, found: &'a QueryFiles) -> Vec<&'a str> {
+    let names: BTreeSet<&String> = committed.keys().chain(found.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| committed.get(*name) != found.get(*name))
+        .map(String::as_str)
+        .collect()
 }
 
 /// Makes `folder` hold `wanted` and nothing else; returns how many files were written or removed.
