@@ -101,8 +101,9 @@ BEGIN
             GROUP BY removed.owner_id, tag.key
         ) AS change
         WHERE tags.owner_id = change.owner_id AND tags.key = change.key;
-        DELETE FROM tags USING removed
-        WHERE tags.owner_id = removed.owner_id AND tags.key = ANY (removed.tag_keys) AND tags.bookmark_count = 0;
+        DELETE FROM tags
+        USING (SELECT DISTINCT removed.owner_id, tag.key FROM removed, unnest(removed.tag_keys) AS tag (key)) AS gone
+        WHERE tags.owner_id = gone.owner_id AND tags.key = gone.key AND tags.bookmark_count = 0;
 
         UPDATE collections SET bookmark_count = collections.bookmark_count - change.bookmarks
         FROM (

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::search::{
     Found, PageOf, clauses,
     query::SearchQuery,
-    ranking::{Ids, RankOf, Ranking},
+    ranking::{Ids, Place, RankOf, Ranking},
     schema::{Fields, VERSION},
 };
 
@@ -37,17 +37,12 @@ impl Index {
             });
         }
         let searcher = self.reader.searcher();
-        let PageOf { order, mut after, size } = page;
+        let PageOf { order, after, size } = page;
         let query = clauses::build(&self.fields, owner, query);
-        // Anybody's change moves all ranks a little. The page goes on behind the bookmark that the last one ended with,
-        // wherever that stands now.
-        if let (None, Some(place)) = (order, after.take_if(|_| order.is_none())) {
-            let score = searcher.search(&query, &RankOf(place.id(order)))?;
-            after = Some(match score {
-                Some(score) => place.with_score(score),
-                None => place,
-            });
-        }
+        let after = match (order, after) {
+            (None, Some(place)) => Some(place_now(&searcher, &query, place)?),
+            (_, after) => after,
+        };
         let ranked = searcher.search(&query, &Ranking { order, after, size })?;
         Ok(Found {
             total: ranked.total,
@@ -92,7 +87,7 @@ impl Index {
             };
             let mut document = tantivy::DocSet::doc(&postings);
             while document != tantivy::TERMINATED {
-                if !segment.alive_bitset().is_some_and(|alive| !alive.is_alive(document)) {
+                if segment.alive_bitset().is_none_or(|alive| alive.is_alive(document)) {
                     return Ok(segment.fast_fields().i64(VERSION)?.first(document));
                 }
                 document = tantivy::DocSet::advance(&mut postings);
@@ -109,4 +104,14 @@ impl Index {
     pub(super) fn reload(&self) -> Result<(), TantivyError> {
         self.reader.reload()
     }
+}
+
+/// Anybody's change moves all ranks a little. A page goes on behind the bookmark that the last one ended with, wherever
+/// that stands now.
+fn place_now(searcher: &Searcher, query: &dyn Query, place: Place) -> tantivy::Result<Place> {
+    let score = searcher.search(query, &RankOf(place.id(None)))?;
+    Ok(match score {
+        Some(score) => place.with_score(score),
+        None => place,
+    })
 }
