@@ -24,10 +24,11 @@ pub(crate) type FileStream = BoxStream<'static, anyhow::Result<Bytes>>;
 #[derive(Clone)]
 pub(crate) struct Objects(Arc<dyn ObjectStore>);
 
-/// A file on its way in. It appears under its name when it is whole, and not before.
+/// A file on its way in. It appears under its name when it is whole, and not before; dropped unfinished, as when the
+/// caller hangs up, it leaves nothing behind.
 pub(crate) struct Upload {
     path: Path,
-    parts: WriteMultipart,
+    parts: Option<WriteMultipart>,
 }
 
 impl Objects {
@@ -50,7 +51,7 @@ impl Objects {
             .with_context(|| format!("beginning to write {path}"))?;
         Ok(Upload {
             path,
-            parts: WriteMultipart::new(parts),
+            parts: Some(WriteMultipart::new(parts)),
         })
     }
 
@@ -92,25 +93,33 @@ impl Objects {
 
 impl Upload {
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let capacity = self.parts.wait_for_capacity(PARTS_IN_FLIGHT).await;
+        let parts = self.parts.as_mut().context("the upload is finished")?;
+        let capacity = parts.wait_for_capacity(PARTS_IN_FLIGHT).await;
         capacity.with_context(|| format!("writing {}", self.path))?;
         // A copy: kept as they are, many small pieces would each hold on to the buffer of the call that brought them.
-        self.parts.write(bytes);
+        parts.write(bytes);
         Ok(())
     }
 
-    pub(crate) async fn finish(self) -> anyhow::Result<()> {
-        self.parts
+    pub(crate) async fn finish(mut self) -> anyhow::Result<()> {
+        let parts = self.parts.take().context("the upload is finished")?;
+        parts
             .finish()
             .await
             .with_context(|| format!("finishing {}", self.path))?;
         Ok(())
     }
+}
 
-    pub(crate) async fn abort(self) {
-        if let Err(error) = self.parts.abort().await {
-            tracing::warn!(error = %error, path = %self.path, "an upload that ended early left parts behind");
-        }
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Some(parts) = self.parts.take() else { return };
+        let path = self.path.clone();
+        tokio::spawn(async move {
+            if let Err(error) = parts.abort().await {
+                tracing::warn!(error = %error, path = %path, "an upload that ended early left parts behind");
+            }
+        });
     }
 }
 

@@ -57,23 +57,15 @@ pub(crate) async fn receive(
         .upload(owner, import_id)
         .await
         .map_err(|error| unavailable(&error))?;
-    match copy(&mut messages, &mut upload, max_bytes).await {
-        Ok(copied) => {
-            upload.finish().await.map_err(|error| unavailable(&error))?;
-            let sha256 = copied.digest.finish().as_ref().to_vec();
-            Ok(Received {
-                import_id,
-                sha256,
-                owner_id: owner,
-                file_name: copied.file_name,
-                size_bytes: copied.size_bytes,
-            })
-        }
-        Err(status) => {
-            upload.abort().await;
-            Err(status)
-        }
-    }
+    let copied = copy(&mut messages, &mut upload, max_bytes).await?;
+    upload.finish().await.map_err(|error| unavailable(&error))?;
+    Ok(Received {
+        import_id,
+        sha256: copied.digest.finish().as_ref().to_vec(),
+        owner_id: owner,
+        file_name: copied.file_name,
+        size_bytes: copied.size_bytes,
+    })
 }
 
 struct Copied {

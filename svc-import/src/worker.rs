@@ -4,9 +4,7 @@ mod heartbeat;
 mod reading;
 mod saving;
 
-use std::{pin::pin, time::Duration};
-
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use bookmesh_proto::task::v1::Job;

@@ -28,7 +28,12 @@ use crate::process::Process;
 const PATIENCE: Duration = Duration::from_secs(60);
 const CHUNK_BYTES: usize = 16 * 1024;
 
-pub const LIMITS: Limits = Limits { max_bytes: 8_000_000, max_rows: 20_000, max_unfinished: 3, workers: 2 };
+pub const LIMITS: Limits = Limits {
+    max_bytes: 8_000_000,
+    max_rows: 20_000,
+    max_unfinished: 3,
+    workers: 2,
+};
 
 static SHARED: OnceLock<App> = OnceLock::new();
 
@@ -67,9 +72,15 @@ impl App {
         let imports = devstack::fresh_database("imports").await;
         let bookmarks = devstack::fresh_database("bookmarks").await;
         let tasks = devstack::fresh_database("tasks").await;
-        svc_import::migrate(&imports.owner_url).await.expect("the schema of svc-import is made");
-        svc_bookmarks::migrate(&bookmarks.owner_url).await.expect("the schema of svc-bookmarks is made");
-        svc_task::migrate(&tasks.owner_url).await.expect("the schema of svc-task is made");
+        svc_import::migrate(&imports.owner_url)
+            .await
+            .expect("the schema of svc-import is made");
+        svc_bookmarks::migrate(&bookmarks.owner_url)
+            .await
+            .expect("the schema of svc-bookmarks is made");
+        svc_task::migrate(&tasks.owner_url)
+            .await
+            .expect("the schema of svc-task is made");
         let bookmarks_process = start_bookmarks(&issuer, &bookmarks, &nats_url, &folder);
         let task_port = devstack::free_port();
         App {
@@ -125,12 +136,20 @@ impl App {
 
     pub fn user(&self) -> User<'_> {
         let id = Uuid::now_v7();
-        User { app: self, id, token: self.issuer.access_token(id) }
+        User {
+            app: self,
+            id,
+            token: self.issuer.access_token(id),
+        }
     }
 
     /// A user from before, whatever has been restarted since.
     pub fn user_with(&self, credentials: &Credentials) -> User<'_> {
-        User { app: self, id: credentials.id, token: credentials.token.clone() }
+        User {
+            app: self,
+            id: credentials.id,
+            token: credentials.token.clone(),
+        }
     }
 
     /// As the superuser: holds an import so that nobody can write to it until the connection is dropped.
@@ -195,12 +214,17 @@ pub struct Credentials {
 
 impl User<'_> {
     pub fn clone_credentials(&self) -> Credentials {
-        Credentials { id: self.id, token: self.token.clone() }
+        Credentials {
+            id: self.id,
+            token: self.token.clone(),
+        }
     }
 
     pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
+        request
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
         request
     }
 
@@ -214,22 +238,50 @@ impl User<'_> {
 
     pub async fn upload_named(&self, name: &str, file: impl AsRef<[u8]>) -> Result<Import, Status> {
         let messages = tokio_stream::iter(messages(name, file.as_ref()));
-        Ok(self.imports().await.create_import(self.request(messages)).await?.into_inner())
+        Ok(self
+            .imports()
+            .await
+            .create_import(self.request(messages))
+            .await?
+            .into_inner())
     }
 
     pub async fn import(&self, id: &str) -> Result<Import, Status> {
         let request = GetImportRequest { id: id.to_owned() };
-        Ok(self.imports().await.get_import(self.request(request)).await?.into_inner())
+        Ok(self
+            .imports()
+            .await
+            .get_import(self.request(request))
+            .await?
+            .into_inner())
     }
 
     pub async fn list(&self, page_size: i32, page_token: &str) -> Result<ListImportsResponse, Status> {
-        let request = ListImportsRequest { page_size, page_token: page_token.to_owned() };
-        Ok(self.imports().await.list_imports(self.request(request)).await?.into_inner())
+        let request = ListImportsRequest {
+            page_size,
+            page_token: page_token.to_owned(),
+        };
+        Ok(self
+            .imports()
+            .await
+            .list_imports(self.request(request))
+            .await?
+            .into_inner())
     }
 
     pub async fn rows(&self, id: &str) -> Vec<ImportRow> {
-        let request = ListImportRowsRequest { id: id.to_owned(), page_size: 1_000, ..Default::default() };
-        self.imports().await.list_import_rows(self.request(request)).await.unwrap().into_inner().rows
+        let request = ListImportRowsRequest {
+            id: id.to_owned(),
+            page_size: 1_000,
+            ..Default::default()
+        };
+        self.imports()
+            .await
+            .list_import_rows(self.request(request))
+            .await
+            .unwrap()
+            .into_inner()
+            .rows
     }
 
     /// Uploads and waits for the end.
@@ -239,7 +291,8 @@ impl User<'_> {
     }
 
     pub async fn wait_for_end(&self, id: &str) -> Import {
-        self.wait_until(id, |import| !matches!(import.state(), State::Queued | State::Running)).await
+        self.wait_until(id, |import| !matches!(import.state(), State::Queued | State::Running))
+            .await
     }
 
     pub async fn wait_until(&self, id: &str, enough: impl Fn(&Import) -> bool) -> Import {
@@ -279,8 +332,16 @@ impl User<'_> {
 
     pub async fn bookmarks(&self) -> Vec<Bookmark> {
         let mut client = BookmarkServiceClient::new(channel(self.app.bookmarks_process.url()));
-        let request = ListBookmarksRequest { page_size: 200, ..Default::default() };
-        client.list_bookmarks(self.request(request)).await.unwrap().into_inner().bookmarks
+        let request = ListBookmarksRequest {
+            page_size: 200,
+            ..Default::default()
+        };
+        client
+            .list_bookmarks(self.request(request))
+            .await
+            .unwrap()
+            .into_inner()
+            .bookmarks
     }
 
     pub async fn count_bookmarks(&self) -> i64 {
@@ -299,10 +360,19 @@ pub fn broken_upload(file: &[u8]) -> impl tokio_stream::Stream<Item = CreateImpo
 }
 
 pub fn messages(name: &str, file: &[u8]) -> Vec<CreateImportRequest> {
-    let mut messages = vec![CreateImportRequest { file_name: name.to_owned(), file: Some(HttpBody::default()) }];
+    let mut messages = vec![CreateImportRequest {
+        file_name: name.to_owned(),
+        file: Some(HttpBody::default()),
+    }];
     for chunk in file.chunks(CHUNK_BYTES) {
-        let body = HttpBody { data: chunk.to_vec().into(), ..Default::default() };
-        messages.push(CreateImportRequest { file_name: String::new(), file: Some(body) });
+        let body = HttpBody {
+            data: chunk.to_vec().into(),
+            ..Default::default()
+        };
+        messages.push(CreateImportRequest {
+            file_name: String::new(),
+            file: Some(body),
+        });
     }
     messages
 }
@@ -315,7 +385,10 @@ pub fn generated_file(links: usize) -> String {
             let close = if number == 0 { "" } else { "</DL><p>\n" };
             file.push_str(&format!("{close}<DT><H3>Folder {}</H3>\n<DL><p>\n", number / 100));
         }
-        let link = format!("<DT><A HREF=\"https://example.com/{number}\" TAGS=\"tag{}\">Link {number}</A>\n", number % 7);
+        let link = format!(
+            "<DT><A HREF=\"https://example.com/{number}\" TAGS=\"tag{}\">Link {number}</A>\n",
+            number % 7
+        );
         file.push_str(&link);
     }
     file + "</DL><p>\n</DL><p>\n"
@@ -326,5 +399,9 @@ fn channel(url: String) -> Channel {
 }
 
 fn block_on<T: Send>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }

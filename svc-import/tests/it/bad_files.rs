@@ -22,11 +22,23 @@ async fn failure(file: impl AsRef<[u8]>) -> (String, i32) {
 #[tokio::test]
 async fn what_is_no_bookmark_file_fails_with_a_reason() {
     assert_eq!(failure("").await, ("EMPTY_FILE".to_owned(), 0));
-    assert_eq!(failure("%PDF-1.7\n%\u{E2}").await, ("NOT_A_BOOKMARK_FILE".to_owned(), 1));
-    assert_eq!(failure("milk\neggs\nbread").await, ("NOT_A_BOOKMARK_FILE".to_owned(), 3));
-    assert_eq!(failure("<html><body>Hello</body></html>").await, ("NOT_A_BOOKMARK_FILE".to_owned(), 1));
+    assert_eq!(
+        failure("%PDF-1.7\n%\u{E2}").await,
+        ("NOT_A_BOOKMARK_FILE".to_owned(), 1)
+    );
+    assert_eq!(
+        failure("milk\neggs\nbread").await,
+        ("NOT_A_BOOKMARK_FILE".to_owned(), 3)
+    );
+    assert_eq!(
+        failure("<html><body>Hello</body></html>").await,
+        ("NOT_A_BOOKMARK_FILE".to_owned(), 1)
+    );
     assert_eq!(failure([0, 255].repeat(3_000)).await.0, "NOT_A_BOOKMARK_FILE");
-    assert_eq!(failure("<DL><p>\n".repeat(900_000)).await, ("TOO_DEEP".to_owned(), 1_001));
+    assert_eq!(
+        failure("<DL><p>\n".repeat(900_000)).await,
+        ("TOO_DEEP".to_owned(), 1_001)
+    );
 }
 
 #[tokio::test]
@@ -80,7 +92,10 @@ async fn invalid_utf_8_and_a_bad_date_are_warnings_on_their_rows() {
     assert_eq!((counts.created, counts.warnings), (2, 2));
     let rows = user.rows(&import.id).await;
     assert_eq!((rows[0].line, rows[0].warnings.len()), (2, 1));
-    assert_eq!(rows[1].warnings, ["ADD_DATE is no date: NaN", "the character U+0000 is left out"]);
+    assert_eq!(
+        rows[1].warnings,
+        ["ADD_DATE is no date: NaN", "the character U+0000 is left out"]
+    );
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ async fn a_worker_killed_between_saving_and_noting_is_made_good_by_the_next() {
     let file = generated_file(3_000);
     let user = app.user();
     let (id, owner) = (user.upload(&file).await.unwrap().id, user.clone_credentials());
-    user.wait_until(&id, |import| import.counts.as_ref().unwrap().rows > 0).await;
+    user.wait_until(&id, |import| import.counts.as_ref().unwrap().rows > 0)
+        .await;
 
     let held = app.hold_import(&id).await;
     let noted = user.import(&id).await.unwrap().counts.unwrap().rows;
@@ -27,7 +28,10 @@ async fn a_worker_killed_between_saving_and_noting_is_made_good_by_the_next() {
     let user = app.user_with(&owner);
     let import = user.wait_for_end(&id).await;
     let counts = import.counts.unwrap();
-    assert_eq!((import.state, counts.rows, counts.created), (State::Completed.into(), 3_000, 3_000));
+    assert_eq!(
+        (import.state, counts.rows, counts.created),
+        (State::Completed.into(), 3_000, 3_000)
+    );
     assert_eq!(user.count_bookmarks().await, 3_000);
     user.wait_for_task(&import.task_id, task::State::Succeeded).await;
 }
@@ -38,7 +42,10 @@ async fn an_upload_is_taken_while_svc_task_is_away_and_imported_when_it_is_back(
     let mut app = App::start_without_import_and_task(stack.nats_url()).await;
     app.start_import();
     let user = app.user();
-    let (id, owner) = (user.upload(generated_file(10)).await.unwrap().id, user.clone_credentials());
+    let (id, owner) = (
+        user.upload(generated_file(10)).await.unwrap().id,
+        user.clone_credentials(),
+    );
     assert_eq!(user.import(&id).await.unwrap().state(), State::Queued);
 
     app.start_task();
@@ -52,7 +59,8 @@ async fn a_cancelled_import_stops_and_keeps_what_is_saved() {
     let app = App::shared().await;
     let user = app.user();
     let import = user.upload(generated_file(8_000)).await.unwrap();
-    user.wait_until(&import.id, |import| import.counts.as_ref().unwrap().rows > 0).await;
+    user.wait_until(&import.id, |import| import.counts.as_ref().unwrap().rows > 0)
+        .await;
 
     let held = app.hold_import(&import.id).await;
     user.cancel_task(&import.task_id).await;

@@ -42,7 +42,11 @@ impl Process {
             });
             runtime.shutdown_background();
         });
-        Self { address, kill: Some(kill), thread: Some(thread) }
+        Self {
+            address,
+            kill: Some(kill),
+            thread: Some(thread),
+        }
     }
 
     pub fn url(&self) -> String {
@@ -59,5 +63,8 @@ impl Process {
 }
 
 fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime starts")
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts")
 }

@@ -18,18 +18,34 @@ async fn a_browsers_file_becomes_bookmarks_and_every_row_has_an_outcome() {
     let import = user.wait_for_end(&queued.id).await;
 
     assert_eq!(queued.state(), State::Queued);
-    assert_eq!((queued.file_name.as_str(), queued.size_bytes), ("bookmarks.html", FILE.len() as i64));
+    assert_eq!(
+        (queued.file_name.as_str(), queued.size_bytes),
+        ("bookmarks.html", FILE.len() as i64)
+    );
     let counts = import.counts.unwrap();
-    assert_eq!((counts.rows, counts.created, counts.skipped, counts.warnings), (6, 5, 1, 0));
+    assert_eq!(
+        (counts.rows, counts.created, counts.skipped, counts.warnings),
+        (6, 5, 1, 0)
+    );
     assert_eq!(import.state(), State::CompletedWithWarnings);
     let rows = user.rows(&import.id).await;
     let lines: Vec<(i32, Outcome)> = rows.iter().map(|row| (row.line, row.outcome())).collect();
     let created = Outcome::Created;
-    let expected = [(11, Outcome::Skipped), (12, created), (17, created), (20, created), (23, created), (26, created)];
+    let expected = [
+        (11, Outcome::Skipped),
+        (12, created),
+        (17, created),
+        (20, created),
+        (23, created),
+        (26, created),
+    ];
     assert_eq!(lines, expected);
     assert_eq!(rows[0].reason, "the URL is a query of Firefox's own: place");
     let bookmarks = user.bookmarks().await;
-    let cups = bookmarks.iter().find(|bookmark| bookmark.id == rows[3].bookmark_id).unwrap();
+    let cups = bookmarks
+        .iter()
+        .find(|bookmark| bookmark.id == rows[3].bookmark_id)
+        .unwrap();
     assert_eq!(cups.collections[0].names, ["Kitchen", "Cups, bowls/plates"]);
     assert_eq!(bookmarks.len(), 5);
 }
@@ -42,7 +58,10 @@ async fn the_task_says_how_far_it_is_and_succeeds() {
     let task = user.wait_for_task(&import.task_id, task::State::Succeeded).await;
 
     assert_eq!(import.state(), State::Completed);
-    assert_eq!((task.kind.as_str(), task.subject), ("import", format!("/v1/imports/{}", import.id)));
+    assert_eq!(
+        (task.kind.as_str(), task.subject),
+        ("import", format!("/v1/imports/{}", import.id))
+    );
     let progress = task.progress.unwrap();
     assert_eq!((progress.done, progress.total), (1_200, 1_200));
 }
@@ -55,7 +74,10 @@ async fn the_same_file_again_changes_nothing_and_says_so() {
     let again = user.import_file(generated_file(700)).await;
 
     let counts = again.counts.unwrap();
-    assert_eq!((counts.rows, counts.unchanged, counts.created, counts.merged), (700, 700, 0, 0));
+    assert_eq!(
+        (counts.rows, counts.unchanged, counts.created, counts.merged),
+        (700, 700, 0, 0)
+    );
     assert_eq!(again.state(), State::Completed);
     assert_eq!(user.count_bookmarks().await, 700);
 }
@@ -67,7 +89,9 @@ async fn a_link_that_comes_twice_is_merged_and_nothing_is_lost() {
         format!("<DT><H3>{folder}</H3><DL><DT><A HREF=https://a.example/ TAGS={tag}>a</A></DL>\n")
     };
 
-    let import = user.import_file(format!("<DL>\n{}{}</DL>", link("One", "x"), link("Two", "y"))).await;
+    let import = user
+        .import_file(format!("<DL>\n{}{}</DL>", link("One", "x"), link("Two", "y")))
+        .await;
 
     let counts = import.counts.unwrap();
     assert_eq!((counts.created, counts.merged), (1, 1));
@@ -98,7 +122,10 @@ async fn too_many_unfinished_imports_are_refused() {
     let user = app.user();
     let mut held = Vec::new();
     for number in 0..LIMITS.max_unfinished {
-        let import = user.upload(generated_file(100 + usize::try_from(number).unwrap())).await.unwrap();
+        let import = user
+            .upload(generated_file(100 + usize::try_from(number).unwrap()))
+            .await
+            .unwrap();
         held.push(app.hold_import(&import.id).await);
     }
 
@@ -114,9 +141,15 @@ async fn too_many_unfinished_imports_are_refused() {
 async fn a_file_beyond_the_limit_is_refused_and_leaves_nothing() {
     let user = App::shared().await.user();
 
-    let status = user.upload(vec![b' '; usize::try_from(LIMITS.max_bytes).unwrap() + 1]).await.unwrap_err();
+    let status = user
+        .upload(vec![b' '; usize::try_from(LIMITS.max_bytes).unwrap() + 1])
+        .await
+        .unwrap_err();
 
-    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "file must be at most 8000000 bytes"));
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::InvalidArgument, "file must be at most 8000000 bytes")
+    );
     assert!(user.list(0, "").await.unwrap().imports.is_empty());
     assert_eq!(files_of(&user.id.to_string()).await, 0);
 }
@@ -146,6 +179,10 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
 /// Finished files of an owner in the object folder.
 async fn files_of(owner: &str) -> usize {
     let folder = App::shared().await.folder.path().join("imports").join(owner);
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    entries.filter(|entry| !entry.as_ref().unwrap().file_name().to_string_lossy().contains('#')).count()
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    entries
+        .filter(|entry| !entry.as_ref().unwrap().file_name().to_string_lossy().contains('#'))
+        .count()
 }
