@@ -24,6 +24,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// When nothing more has come for this long, nothing is waited for.
 const QUIET: Duration = Duration::from_millis(20);
+/// So much at once is an import on its way: committing each of its batches by itself would cost more than it gives.
+const LOAD_BYTES: usize = 64 * 1024;
 const MAX_GATHERED_BYTES: usize = 4 * 1024 * 1024;
 const MESSAGES_PER_REQUEST: usize = 64;
 const REQUEST_EXPIRES: Duration = Duration::from_secs(10);
@@ -42,6 +44,7 @@ pub(super) struct Position {
 pub(super) struct Gathered {
     events: Vec<Event>,
     bytes: usize,
+    uncommitted_bytes: usize,
     checkpoint: Checkpoint,
     /// The place in the consumer, which counts without gaps.
     consumed: u64,
@@ -138,6 +141,7 @@ impl Gathered {
         Gathered {
             events: Vec::new(),
             bytes: 0,
+            uncommitted_bytes: 0,
             checkpoint,
             consumed: 0,
             lag: 0,
@@ -162,6 +166,7 @@ impl Gathered {
         match Event::from_message(message) {
             Ok(event) => {
                 self.bytes += event.payload.len();
+                self.uncommitted_bytes += event.payload.len();
                 let reached = self.reached.entry(event.owner_id).or_default();
                 *reached = event.version.max(*reached);
                 self.events.push(event);
@@ -180,8 +185,13 @@ impl Gathered {
     }
 
     pub(super) fn commit_at(&self) -> Option<Instant> {
-        self.first_at
-            .map(|first| (first + LONGEST_WAIT).min(self.last_at + QUIET))
+        let latest = self.first_at? + LONGEST_WAIT;
+        let is_load = self.uncommitted_bytes >= LOAD_BYTES;
+        Some(if is_load {
+            latest
+        } else {
+            latest.min(self.last_at + QUIET)
+        })
     }
 
     pub(super) fn checkpoint(&self) -> Checkpoint {
@@ -200,6 +210,7 @@ impl Gathered {
     /// After a commit: how far each owner has come.
     pub(super) fn committed(&mut self) -> HashMap<Uuid, i64> {
         self.first_at = None;
+        self.uncommitted_bytes = 0;
         std::mem::take(&mut self.reached)
     }
 }
