@@ -1,6 +1,7 @@
 //! The worker: takes jobs from the queue and carries each through, from the claim of its task to the task's end.
 
 mod heartbeat;
+mod holding;
 mod reading;
 mod saving;
 
@@ -10,7 +11,6 @@ use anyhow::Context;
 use bookmesh_proto::task::v1::Job;
 use outbox::{JobMessage, Jobs, Waker};
 use prost::Message;
-use service::postgres;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -26,7 +26,6 @@ use crate::{
     Limits,
     bookmarks::Bookmarks,
     domain::{Ending, Import, State},
-    events,
     failure::{Failure, Reason},
     objects::{FileStream, Objects},
     store,
@@ -59,7 +58,7 @@ enum Claim {
 /// How the work of an attempt came to rest.
 enum Rest {
     /// The import has ended, now or before.
-    Ended(Import),
+    Ended(Box<Import>),
     /// It was told to stop, between two batches.
     Stopped,
     /// Another worker has the import.
@@ -150,7 +149,7 @@ impl Worker {
         outcome: anyhow::Result<Rest>,
     ) -> anyhow::Result<Option<AttemptEnd>> {
         let import = match (outcome, signal) {
-            (Ok(Rest::Ended(import)), _) => import,
+            (Ok(Rest::Ended(import)), _) => *import,
             (Ok(Rest::Stopped), Some(Signal::Cancel)) => match self.end(lease, &Ending::Cancelled).await? {
                 Some(import) => import,
                 None => return Ok(None),
@@ -214,59 +213,6 @@ impl Worker {
         };
         let file = self.objects.read(import.owner_id, import.id).await?;
         file.ok_or_else(|| ReadError::Failure(gone()))
-    }
-
-    async fn take(&self, lease: Lease) -> anyhow::Result<Option<Import>> {
-        let (owner, id) = (lease.task.owner_id, lease.task.import_id);
-        let mut transaction = postgres::begin(&self.pool, owner).await.context("taking an import")?;
-        let taken = store::take(&mut transaction, owner, id, lease.token, service::clock::now()).await;
-        let taken = taken.context("taking an import")?;
-        transaction.commit().await.context("taking an import")?;
-        Ok(taken)
-    }
-
-    /// A worker before us may have ended the import and died before it could say so to svc-task.
-    async fn ended_before(&self, lease: Lease) -> anyhow::Result<Rest> {
-        let (owner, id) = (lease.task.owner_id, lease.task.import_id);
-        let mut transaction = postgres::begin(&self.pool, owner)
-            .await
-            .context("looking up an import")?;
-        let import = store::get(&mut transaction, owner, id)
-            .await
-            .context("looking up an import")?;
-        transaction.commit().await.context("looking up an import")?;
-        Ok(import.filter(Import::has_ended).map_or(Rest::Lost, Rest::Ended))
-    }
-
-    async fn set_total(&self, lease: Lease, total: i32) -> anyhow::Result<bool> {
-        let (owner, id) = (lease.task.owner_id, lease.task.import_id);
-        let mut transaction = postgres::begin(&self.pool, owner)
-            .await
-            .context("noting how many rows there are")?;
-        let ours = store::set_total(&mut transaction, owner, id, lease.token, total).await;
-        let ours = ours.context("noting how many rows there are")?;
-        transaction.commit().await.context("noting how many rows there are")?;
-        Ok(ours)
-    }
-
-    async fn end_or_lost(&self, lease: Lease, ending: &Ending) -> anyhow::Result<Rest> {
-        Ok(self.end(lease, ending).await?.map_or(Rest::Lost, Rest::Ended))
-    }
-
-    async fn end(&self, lease: Lease, ending: &Ending) -> anyhow::Result<Option<Import>> {
-        let owner = lease.task.owner_id;
-        let mut transaction = postgres::begin(&self.pool, owner).await.context("ending an import")?;
-        let ended = store::finish(&mut transaction, lease, ending, service::clock::now()).await;
-        let Some(import) = ended.context("ending an import")? else {
-            return Ok(None);
-        };
-        events::put_completed(&mut transaction, &import)
-            .await
-            .context("ending an import")?;
-        transaction.commit().await.context("ending an import")?;
-        self.waker.wake();
-        tracing::info!(import.id = %import.id, state = import.state.as_str_name(), rows = import.counts.rows, "an import ended");
-        Ok(Some(import))
     }
 
     async fn finish_task(&self, lease: Lease, end: AttemptEnd, progress: &Progress) {

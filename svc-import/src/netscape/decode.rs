@@ -12,7 +12,7 @@ const WINDOW_BYTES: usize = 4096;
 const OUTPUT_BYTES: usize = 16 * 1024;
 
 /// A piece of the file as text.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
     Text(&'a str),
     /// Bytes that are no text in this encoding.

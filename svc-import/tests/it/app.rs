@@ -112,6 +112,10 @@ impl App {
     }
 
     pub fn start_import(&mut self) {
+        self.start_import_with(LIMITS);
+    }
+
+    pub fn start_import_with(&mut self, limits: Limits) {
         let object_store_url = Url::from_directory_path(self.folder.path()).expect("the path is absolute");
         let config = svc_import::Config {
             service: self.issuer.service_config(),
@@ -123,7 +127,7 @@ impl App {
             auth_address: "http://127.0.0.1:1".to_owned(),
             bookmarks_address: self.bookmarks_process.url(),
             task_address: self.task_url(),
-            limits: LIMITS,
+            limits,
         };
         let verifier = self.issuer.verifier("svc-import");
         let run = |listener| svc_import::run_with(config, verifier, listener, CancellationToken::new());

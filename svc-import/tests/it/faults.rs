@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bookmesh_proto::{imports::v1::import::State, task::v1::task};
 use devstack::{Devstack, Ports};
+use svc_import::Limits;
 use tokio::time::sleep;
 
-use crate::app::{App, User, generated_file};
+use crate::app::{App, LIMITS, User, generated_file};
 
 #[tokio::test]
 async fn a_worker_killed_between_saving_and_noting_is_made_good_by_the_next() {
@@ -73,6 +74,23 @@ async fn a_cancelled_import_stops_and_keeps_what_is_saved() {
     assert_eq!(import.state(), State::Cancelled);
     assert!(rows < 8_000);
     assert_eq!(user.count_bookmarks().await, i64::from(rows));
+}
+
+#[tokio::test]
+async fn an_import_whose_task_is_cancelled_while_it_waits_ends_without_a_worker() {
+    let stack = Devstack::start_temporary(Ports::default()).await.unwrap();
+    let mut app = App::start_without_import_and_task(stack.nats_url()).await;
+    app.start_task();
+    app.start_import_with(Limits { workers: 0, ..LIMITS });
+    let user = app.user();
+    let import = user.upload(generated_file(10)).await.unwrap();
+
+    user.cancel_task(&import.task_id).await;
+
+    let import = user.wait_for_end(&import.id).await;
+    assert_eq!(import.state(), State::Cancelled);
+    let again = user.upload(generated_file(10)).await.unwrap();
+    assert_ne!(again.id, import.id);
 }
 
 /// Until svc-bookmarks has a batch more than svc-import has noted.
