@@ -11,6 +11,7 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 use tonic::Status;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{metrics::Metrics, status};
@@ -54,7 +55,14 @@ pub async fn connect(url: &str, max_connections: u32, metrics: &Metrics) -> anyh
 pub async fn begin(pool: &PgPool, owner: Uuid) -> sqlx::Result<Transaction<'static, Postgres>> {
     // A UUID prints as hexadecimal digits and hyphens, so nothing can break out of the quotes.
     let statement = format!("BEGIN; SET LOCAL bookmesh.owner = '{owner}'");
-    pool.begin_with(AssertSqlSafe(statement)).await
+    let pool = pool.clone();
+    begin_whole(async move { pool.begin_with(AssertSqlSafe(statement)).await }).await
+}
+
+/// A transaction of no owner yet, for functions that find out whose it is.
+pub async fn begin_unowned(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let pool = pool.clone();
+    begin_whole(async move { pool.begin().await }).await
 }
 
 /// Brings the schema of the role in `owner_url` up to date with the migrations of all `migrators`, by version.
@@ -104,6 +112,15 @@ pub fn is_unavailable(error: &Error) -> bool {
 /// Connection exceptions, too many connections, and a server that shuts down or is not ready.
 fn is_unavailable_code(code: &str) -> bool {
     code.starts_with("08") || matches!(code, "53300" | "57P01" | "57P02" | "57P03")
+}
+
+/// Begins whether or not the caller waits for it. A call that is given up while BEGIN is under way would hand its
+/// connection back inside the transaction, owner and all, because sqlx rolls back only what it has seen begin.
+async fn begin_whole(
+    begin: impl Future<Output = sqlx::Result<Transaction<'static, Postgres>>> + Send + 'static,
+) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let begun = tokio::spawn(begin.in_current_span()).await;
+    begun.unwrap_or(Err(Error::WorkerCrashed))
 }
 
 fn options(url: &str) -> anyhow::Result<PgConnectOptions> {

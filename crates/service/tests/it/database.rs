@@ -33,6 +33,34 @@ async fn count(pool: &PgPool, owner: Uuid) -> i64 {
 }
 
 #[tokio::test]
+async fn a_call_given_up_while_its_transaction_begins_leaves_nothing_open() {
+    let database = fresh_database("given_up").await;
+    let pool = postgres::connect(&database.app_url, 1, &Metrics::new()).await.unwrap();
+    let warm_up = postgres::begin(&pool, Uuid::now_v7()).await.unwrap();
+    warm_up.rollback().await.unwrap();
+
+    for attempt in 0..400 {
+        let given_up = tokio::spawn({
+            let pool = pool.clone();
+            async move { postgres::begin(&pool, Uuid::now_v7()).await }
+        });
+        for _ in 0..attempt % 40 {
+            tokio::task::yield_now().await;
+        }
+        given_up.abort();
+        // What was begun after all is rolled back before the connection is lent again.
+        let _ = given_up.await;
+
+        let owner = sqlx::query("SELECT current_setting('bookmesh.owner', true)");
+        let owner: String = owner.fetch_one(&pool).await.unwrap().get(0);
+        assert_eq!(
+            owner, "",
+            "attempt {attempt}: the connection is in a transaction of somebody else"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_transaction_sees_the_rows_of_its_owner_alone() {
     let database = fresh_database("notes").await;
     let migrator = Migrator::with_migrations(vec![migration(1, NOTES)]);
