@@ -18,7 +18,10 @@ use std::{
 use anyhow::Context as _;
 use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, Request, Response};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body, transport::server::TcpIncoming};
 use tonic_health::{
@@ -37,6 +40,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CONCURRENT_STREAMS: u32 = 1024;
 /// Room for a token of 8 KiB, and as much again.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// How long peers have, after the last answer, to take what is on its way and to close.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Open to all who reach the port: which services are here, and whether they are well.
 const OPEN_SERVICES: [&str; 3] = [
     "grpc.health.v1.Health",
@@ -47,6 +52,7 @@ const OPEN_SERVICES: [&str; 3] = [
 /// Everything that is needed to answer calls.
 pub(crate) struct Server {
     methods: HashMap<String, Arc<Rpc>>,
+    figures: Figures,
     verifier: Verifier,
     routes: tonic::service::Routes,
 }
@@ -58,16 +64,17 @@ impl Server {
         verifier: Verifier,
         routes: Routes,
     ) -> anyhow::Result<Self> {
-        let figures = Figures::new(metrics);
+        let all_figures = Figures::new(metrics);
         let mut methods = HashMap::new();
         for (path, method) in policy::methods(bookmesh_proto::FILE_DESCRIPTOR_SET)? {
-            let figures = figures.of(&method);
+            let figures = all_figures.of(&method);
             methods.insert(path, Arc::new(Rpc { method, figures }));
         }
         let health = HealthServer::new(HealthService::from_health_reporter(health));
         let routes = with_reflection(routes)?.add_service(health);
         Ok(Self {
             methods,
+            figures: all_figures,
             verifier,
             routes,
         })
@@ -80,17 +87,36 @@ impl Server {
             verifier: self.verifier,
             drain: drain.clone(),
         }));
+        let all_answered = all_answered(drain.clone(), self.figures);
         let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
-        tonic::transport::Server::builder()
+        let serve = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .http2_max_header_list_size(MAX_HEADER_BYTES)
             .layer(stack)
             .add_routes(self.routes)
-            .serve_with_incoming_shutdown(connections, drain.cancelled_owned())
-            .await
-            .context("serving gRPC")
+            .serve_with_incoming_shutdown(connections, drain.cancelled_owned());
+        tokio::select! {
+            served = serve => served.context("serving gRPC"),
+            () = all_answered => {
+                tracing::info!("connections are cut whose peers do not let go of them");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Returns once the server drains and has had no call for a while. A graceful end of HTTP/2 waits for the peer, and one
+/// that is silent, or watches our health, would hold the process for as long as it likes.
+async fn all_answered(drain: CancellationToken, figures: Figures) {
+    drain.cancelled().await;
+    let mut quiet_since = Instant::now();
+    while quiet_since.elapsed() < FAREWELL {
+        sleep(FAREWELL / 10).await;
+        if figures.in_flight() > 0 {
+            quiet_since = Instant::now();
+        }
     }
 }
 

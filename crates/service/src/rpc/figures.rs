@@ -74,6 +74,10 @@ impl Figures {
         figures
     }
 
+    pub(super) fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
     pub(super) fn of(&self, method: &Method) -> Arc<Rpc> {
         Arc::new(Rpc {
             labels: MethodLabels {

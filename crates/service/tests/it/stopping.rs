@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bookmesh_proto::task::v1::WatchTaskRequest;
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use uuid::Uuid;
@@ -78,6 +78,26 @@ async fn a_stream_that_waits_is_told_to_come_again() {
     app.shutdown.cancel();
 
     assert_eq!(stream.message().await.unwrap_err().code(), Code::Unavailable);
+    app.stopped.await.unwrap().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn peers_that_never_close_do_not_hold_the_process() {
+    let app = App::start().await;
+    let mut health = HealthClient::new(app.channel.clone());
+    let mut watching = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    watching.message().await.unwrap();
+    let _says_nothing = TcpStream::connect(app.address).await.unwrap();
+    let mut answers_nothing = TcpStream::connect(app.address).await.unwrap();
+    let empty_settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &empty_settings].concat();
+    answers_nothing.write_all(&hello).await.unwrap();
+    app.ask("").await.unwrap();
+
+    let started = Instant::now();
+    app.shutdown.cancel();
+
     app.stopped.await.unwrap().unwrap();
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
