@@ -61,7 +61,7 @@ pub(super) async fn refresh(
     }
     let token = RefreshToken::parse(&request.refresh_token).ok_or(Error::InvalidRefreshToken)?;
 
-    let mut transaction = auth.pool.begin().await?;
+    let mut transaction = postgres::begin_unowned(&auth.pool).await?;
     let locked = store::lock_session(&mut transaction, token.session_id).await?;
     let locked = locked.ok_or(Error::InvalidRefreshToken)?;
     let mut session = locked.session;
