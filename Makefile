@@ -7,10 +7,10 @@ help: ## these lines
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
 
 up: ## install what is missing, build, run everything until Ctrl-C
-	@cargo run --release --package xtask -- up
+	@cargo run --release --bin xtask -- up
 
 down: ## end a running `make up`, and what an interrupted one has left
-	@cargo run --release --package xtask -- down
+	@cargo run --release --bin xtask -- down
 
 test: ## every test, on real servers
 	@cargo xtask test
@@ -19,4 +19,4 @@ check: ## format, lints, docs, dependencies, contract, committed files
 	@cargo xtask check
 
 bench: ## the figures of docs/bench.md, measured on this machine
-	@cargo run --release --package xtask -- bench
+	@cargo run --release --bin xtask -- bench

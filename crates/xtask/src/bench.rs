@@ -7,11 +7,10 @@ use crate::run;
 /// The arguments go to the benchmark.
 pub(crate) fn bench(arguments: &[String]) -> anyhow::Result<()> {
     devstack::install()?;
-    let mut build = run::cargo(&["build", "--profile", "dist", "--bins", "--package", "system-tests"]);
-    for program in &PROGRAMS {
-        build.args(["--package", program.name]);
-    }
-    run::run(&mut build)?;
+    run::run(&mut run::build_of(
+        PROGRAMS.map(|program| program.name).into_iter().chain(["bench"]),
+        "dist",
+    ))?;
     let binaries = run::target_folder()?.join("dist");
     let mut bench = std::process::Command::new(binaries.join("bench"));
     run::run(bench.arg(&binaries).args(arguments))

@@ -24,6 +24,16 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Builds binaries. They are chosen by name and not by package, so that what they stand on has the features of the whole
+/// workspace and is not built once more for every choice.
+pub(crate) fn build_of(binaries: impl IntoIterator<Item = &'static str>, profile: &str) -> Command {
+    let mut build = cargo(&["build", "--profile", profile]);
+    for binary in binaries {
+        build.args(["--bin", binary]);
+    }
+    build
+}
+
 /// Where cargo puts what it builds, as told by where it has put us: `<target>/<profile>/xtask`.
 pub(crate) fn target_folder() -> anyhow::Result<PathBuf> {
     let own_path = env::current_exe().context("finding our own binary")?;

@@ -6,7 +6,7 @@ use std::{
     env,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     time::SystemTime,
 };
 
@@ -184,7 +184,7 @@ impl Database {
         let folder = TempDir::new().context("making a temporary folder")?;
         compile_dependencies(queries)?;
         let _touched = Touched::new(&Path::new(queries.folder).join("src/lib.rs"))?;
-        let mut check = run::cargo(&["check", "--quiet", "--all-targets", "--package", queries.package]);
+        let mut check = check_of(queries);
         check
             .env("SQLX_OFFLINE", "false")
             .env("SQLX_OFFLINE_DIR", folder.path())
@@ -208,11 +208,20 @@ impl Database {
     }
 }
 
+/// Services are chosen by binary: with `--package`, what they stand on would be compiled again for each choice.
+fn check_of(queries: &Queries) -> Command {
+    if queries.package == OUTBOX.package {
+        run::cargo(&["check", "--quiet", "--package", queries.package])
+    } else {
+        run::cargo(&["check", "--quiet", "--bin", queries.package])
+    }
+}
+
 /// Otherwise the queries of the crates below would be written among this crate's. The crate itself may not compile yet:
 /// its queries may be new, which is why we are here.
 fn compile_dependencies(queries: &Queries) -> anyhow::Result<()> {
     println!("compiling what {} depends on", queries.package);
-    run::cargo(&["check", "--quiet", "--all-targets", "--package", queries.package])
+    check_of(queries)
         .env("SQLX_OFFLINE", "true")
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -5,7 +5,6 @@ use crate::run;
 /// The arguments go to `cargo test`.
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     devstack::install()?;
-    // The system tests start the six programs, which `cargo test` alone would not build.
-    run::run(&mut run::cargo(&["build", "--workspace", "--bins"]))?;
+    // The system tests start the six programs: cargo builds them because each package has integration tests of its own.
     run::run(run::cargo(&["test", "--workspace", "--no-fail-fast"]).args(arguments))
 }

@@ -89,11 +89,7 @@ impl Interrupt {
 /// Builds the six binaries, and returns their folder. Cargo shows its progress.
 fn build() -> anyhow::Result<PathBuf> {
     say("building the six programs; the first time this takes some minutes");
-    let mut build = run::cargo(&["build", "--release", "--bins"]);
-    for program in &PROGRAMS {
-        build.args(["--package", program.name]);
-    }
-    run::run(&mut build)?;
+    run::run(&mut run::build_of(PROGRAMS.map(|program| program.name), "release"))?;
     Ok(run::target_folder()?.join("release"))
 }
 
