@@ -1,5 +1,6 @@
 //! Turns a body, raw or the one part of a multipart form, into the messages of an upload.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use crate::endpoint::RawBody;
 use crate::exchange::header;
 use crate::problem::Problem;
 
+/// What a form may have besides its file: the parser keeps that in memory. It is behind by up to two chunks of Actix, which
+/// have at most 128 KiB each.
+const MAX_FORM_BYTES: u64 = 256 * 1024;
 const PIECE_BYTES: usize = 64 * 1024;
 /// How long a caller may send nothing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,6 +54,7 @@ impl File {
     pub(super) async fn send(self, payload: Payload, limit: u64, pieces: PieceSender) -> Result<(), Problem> {
         match multer::parse_boundary(&self.content_type) {
             Ok(boundary) => self.send_part(payload, limit, boundary, pieces).await,
+            Err(multer::Error::NoBoundary) => Err(FormError::Broken(multer::Error::NoBoundary).into_problem()),
             Err(_) => self.send_raw(payload, limit, pieces).await,
         }
     }
@@ -82,20 +87,32 @@ impl File {
             limit,
             received: 0,
         };
-        let read = async move {
+        let unparsed = Unparsed::default();
+        let read = async {
+            // Owned here, so that the parser hears of the end.
+            let into_parser = into_parser;
             while let Some(chunk) = source.next().await? {
+                unparsed.add(chunk.len()).map_err(FormError::into_problem)?;
                 // The parser is gone when it has found an error, which then is the one that counts.
                 let _ = into_parser.send(Ok(chunk)).await;
             }
             Ok(())
         };
         let form = multer::Multipart::new(ReceiverStream::new(chunks), boundary);
-        let parse = self.send_only_part(form, pieces).map_err(|error| error.into_problem());
+        let parse = self
+            .send_only_part(form, pieces, &unparsed)
+            .map_err(FormError::into_problem);
         future::try_join(read, parse).await.map(|_| ())
     }
 
-    async fn send_only_part(mut self, mut form: multer::Multipart<'_>, pieces: PieceSender) -> Result<(), FormError> {
+    async fn send_only_part(
+        mut self,
+        mut form: multer::Multipart<'_>,
+        pieces: PieceSender,
+        unparsed: &Unparsed,
+    ) -> Result<(), FormError> {
         let mut part = form.next_field().await?.ok_or(FormError::NotOnePart)?;
+        unparsed.stop_counting();
         self.content_type = part.content_type().map(ToString::to_string).unwrap_or_default();
         self.name = part.file_name().map(str::to_owned);
         let mut messages = Messages::new(self, pieces);
@@ -103,9 +120,11 @@ impl File {
             messages.push(&chunk).await;
         }
         drop(part);
+        unparsed.count_again();
         if form.next_field().await?.is_some() {
             return Err(FormError::NotOnePart);
         }
+        unparsed.stop_counting();
         messages.finish().await;
         Ok(())
     }
@@ -194,8 +213,41 @@ impl Source {
     }
 }
 
+/// How many bytes the parser was given that it must keep, because it has not found what it looks for; nothing while it
+/// passes on what it gets.
+struct Unparsed(Cell<Option<u64>>);
+
+impl Default for Unparsed {
+    fn default() -> Self {
+        Self(Cell::new(Some(0)))
+    }
+}
+
+impl Unparsed {
+    /// What came before this chunk counts: the parser may find what it looks for in the chunk itself.
+    fn add(&self, bytes: usize) -> Result<(), FormError> {
+        match self.0.get() {
+            Some(before) if before > MAX_FORM_BYTES => Err(FormError::TooLong),
+            Some(before) => {
+                self.0.set(Some(before + bytes as u64));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn stop_counting(&self) {
+        self.0.set(None);
+    }
+
+    fn count_again(&self) {
+        self.0.set(Some(0));
+    }
+}
+
 enum FormError {
     NotOnePart,
+    TooLong,
     Broken(multer::Error),
 }
 
@@ -209,6 +261,7 @@ impl FormError {
     fn into_problem(self) -> Problem {
         let detail = match self {
             Self::NotOnePart => "the form must have exactly one part: the file".to_owned(),
+            Self::TooLong => format!("the form has more than {MAX_FORM_BYTES} bytes besides its file"),
             Self::Broken(error) => format!("the form cannot be read: {error}"),
         };
         Problem::bad_request("INVALID_FORM", detail)

@@ -82,6 +82,56 @@ async fn a_form_without_exactly_one_part_is_refused_and_the_service_never_sees_a
 }
 
 #[tokio::test]
+async fn a_form_whose_heads_never_end_is_refused_before_it_fills_the_memory() {
+    let app = App::start().await;
+    let endless = "a".repeat(4 << 20);
+
+    for body in [
+        endless.clone(),
+        format!("--b\r\nX: {endless}"),
+        format!("--b\r\nX: y\r\n\r\nfile\r\n--b\r\nX: {endless}"),
+    ] {
+        let request = app
+            .request("POST", "/v1/scans")
+            .header("content-type", "multipart/form-data; boundary=b");
+        let response = request.body(body).send().await.unwrap();
+        let problem = problem(response).await;
+        assert_eq!(problem["reason"], "INVALID_FORM");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("262144 bytes"),
+            "{problem}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_form_may_have_something_after_its_end() {
+    let app = App::start().await;
+    let request = app
+        .request("POST", "/v1/scans")
+        .header("content-type", "multipart/form-data; boundary=b");
+    let after = "a".repeat(1 << 20);
+
+    let body = format!("--b\r\nX: y\r\n\r\nfile\r\n--b--\r\n{after}");
+    let response = request.body(body).send().await.unwrap();
+
+    let scan: Value = response.json().await.unwrap();
+    assert_eq!(scan["sizeBytes"], "4");
+}
+
+#[tokio::test]
+async fn a_form_without_a_boundary_is_no_file() {
+    let app = App::start().await;
+    let request = app
+        .request("POST", "/v1/scans")
+        .header("content-type", "multipart/form-data");
+
+    let response = request.body("--b--").send().await.unwrap();
+
+    assert_eq!(problem(response).await["reason"], "INVALID_FORM");
+}
+
+#[tokio::test]
 async fn an_empty_file_is_a_file() {
     let app = App::start().await;
 
