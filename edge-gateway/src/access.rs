@@ -9,6 +9,9 @@ use crate::exchange;
 use crate::policy::{Access, Policy};
 use crate::problem::Problem;
 
+/// The longest token that the verifier looks at, with some room; services take 16 KiB of all headers.
+const MAX_AUTHORIZATION_BYTES: usize = 9 * 1024;
+
 /// The token to send on, when the route needs one.
 pub(crate) async fn check<'h>(
     policy: &Policy,
@@ -20,6 +23,9 @@ pub(crate) async fn check<'h>(
     };
     let authorization = exchange::header(headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
     let token = bearer_token(authorization).ok_or_else(|| refused(Refusal::Missing))?;
+    if authorization.len() > MAX_AUTHORIZATION_BYTES {
+        return Err(refused(Refusal::Invalid));
+    }
     let verified = verifier.verify(token).await.map_err(refused)?;
     match verified.caller {
         Caller::User { .. } => {}

@@ -21,6 +21,8 @@ use crate::{access, body};
 /// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
 pub(crate) const CONTENT_TYPE: u32 = 1;
 pub(crate) const DATA: u32 = 2;
+/// Of each header that a caller may fill as it likes: services take 16 KiB of them all, and refuse the call above.
+const MAX_FORWARDED_BYTES: usize = 512;
 
 /// A request that was found worth a call.
 pub(crate) struct Call<'a> {
@@ -113,8 +115,11 @@ impl Call<'_> {
         set(metadata, "authorization", self.authorization);
         set(metadata, exchange::REQUEST_ID, Some(&self.exchange.request_id));
         set(metadata, service::trace::TRACEPARENT, Some(&self.exchange.traceparent));
-        set(metadata, "tracestate", exchange::header(headers, "tracestate"));
-        set(metadata, "x-user-agent", exchange::header(headers, "user-agent"));
+        let tracestate = exchange::header(headers, "tracestate").filter(|state| state.len() <= MAX_FORWARDED_BYTES);
+        set(metadata, "tracestate", tracestate);
+        let user_agent =
+            exchange::header(headers, "user-agent").map(|agent| agent.get(..MAX_FORWARDED_BYTES).unwrap_or(agent));
+        set(metadata, "x-user-agent", user_agent);
         grpc_request
     }
 

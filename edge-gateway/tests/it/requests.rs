@@ -196,6 +196,20 @@ async fn services_get_who_asks_and_nothing_else_of_the_headers() {
 }
 
 #[tokio::test]
+async fn headers_that_are_too_long_for_services_do_not_fail_the_call() {
+    let app = App::start().await;
+    let long = "x".repeat(12_000);
+
+    let request = app.request("GET", "/v1/metadata").header("user-agent", &long);
+    let response = request.header("tracestate", format!("a={long}")).send().await.unwrap();
+
+    let metadata: Value = response.json().await.unwrap();
+    let values = &metadata["values"];
+    assert_eq!(values["x-user-agent"].as_str().unwrap().len(), 512);
+    assert!(values["tracestate"].is_null());
+}
+
+#[tokio::test]
 async fn a_request_id_that_cannot_be_logged_is_replaced() {
     let app = App::start().await;
 

@@ -55,6 +55,8 @@ async fn tokens_that_are_not_ours_are_invalid() {
         format!("{good}x"),
         "nonsense".to_owned(),
         app.issuer.service_token("svc-import", user, "edge-gateway"),
+        // Longer than services take.
+        format!("{}{good}", " ".repeat(10_000)),
     ] {
         let (challenge, reason) = refused(&app, Some(format!("Bearer {token}"))).await;
         assert_eq!(reason, "TOKEN_INVALID", "{token}");
