@@ -1,5 +1,7 @@
 //! A service's answer as an HTTP response.
 
+use std::borrow::Cow;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
@@ -65,12 +67,13 @@ pub(crate) fn precondition_failed() -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, Code::Aborted, "ETAG_MISMATCH", detail)
 }
 
-/// A header that may come in several lines, as one.
+/// A header that may come in several lines, as one. Bytes that are no text fit nothing, but they are there: a condition
+/// that cannot be read is none that holds.
 pub(crate) fn joined_header(request: &HttpRequest, name: &str) -> Option<String> {
-    let lines: Vec<&str> = request
+    let lines: Vec<Cow<'_, str>> = request
         .headers()
         .get_all(name)
-        .filter_map(|line| line.to_str().ok())
+        .map(|line| String::from_utf8_lossy(line.as_bytes()))
         .collect();
     (!lines.is_empty()).then(|| lines.join(","))
 }

@@ -43,6 +43,7 @@ async fn a_change_happens_only_while_the_condition_holds() {
     assert_eq!(status("\"v0\"").await, 412);
     assert_eq!(status("W/\"v1\"").await, 412);
     assert_eq!(status("v1").await, 400);
+    assert_eq!(status("\"é\"").await, 412);
 }
 
 #[tokio::test]
