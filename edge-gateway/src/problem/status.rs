@@ -36,6 +36,15 @@ impl Problem {
         );
         problem.domain = Cow::Borrowed("");
         problem.add_details(status);
+        if problem.status == StatusCode::INTERNAL_SERVER_ERROR && problem.reason.is_empty() {
+            // Written by a library, about what is inside.
+            tracing::warn!(
+                code = code::name(status.code()),
+                error = status.message(),
+                "upstream failed"
+            );
+            problem.detail = Cow::Borrowed("internal error");
+        }
         if status.code() == Code::Aborted && is_conditional && problem.reason == ETAG_MISMATCH {
             problem.status = StatusCode::PRECONDITION_FAILED;
         }

@@ -42,6 +42,17 @@ async fn details_of_the_service_reach_the_caller() {
 }
 
 #[tokio::test]
+async fn what_failed_inside_is_told_only_as_the_service_tells_it() {
+    let app = App::start().await;
+
+    let without_reason = app.get("/v1/fail/2").send().await.unwrap();
+    let with_reason = app.get("/v1/fail/2?reason=SHELF_COLLAPSED").send().await.unwrap();
+
+    assert_eq!(problem(without_reason).await["detail"], "internal error");
+    assert_eq!(problem(with_reason).await["detail"], "failed as asked");
+}
+
+#[tokio::test]
 async fn a_field_is_named_as_the_caller_sees_it() {
     let app = App::start().await;
 
