@@ -16,6 +16,8 @@ use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::Subscribe
 use self::lines::JsonLines;
 use crate::config::Environment;
 
+/// Actix logs each connection that does not speak HTTP as an error; anyone could fill the log, and nobody needs to act.
+const DEFAULT_FILTER: &str = "info,actix_http::h1=off";
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -32,7 +34,7 @@ pub struct Telemetry(SdkTracerProvider);
 impl TelemetryConfig {
     /// Reads `BOOKMESH_LOG` and `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn from_environment(environment: &mut Environment) -> Option<Self> {
-        let filter = environment.or("BOOKMESH_LOG", EnvFilter::new("info"));
+        let filter = environment.or("BOOKMESH_LOG", EnvFilter::new(DEFAULT_FILTER));
         let collector = environment.optional("OTEL_EXPORTER_OTLP_ENDPOINT");
         Some(Self {
             filter: filter?,
