@@ -17,7 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
 
     let mut compiler = protox::Compiler::new([&root])?;
-    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(&files)?;
     let descriptor_set = folder("OUT_DIR")?.join("descriptor.bin");
     // Encoded by protox itself: a decode by prost would drop our own method option.
     fs::write(descriptor_set, compiler.encode_file_descriptor_set())?;
@@ -29,7 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells a build script where it is by the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script where it is by the environment"
+)]
 fn folder(variable: &str) -> Result<PathBuf, Box<dyn Error>> {
     Ok(PathBuf::from(std::env::var(variable)?))
 }

@@ -59,12 +59,8 @@ pub async fn run_with(
 ) -> anyhow::Result<()> {
     let service = Service::start(NAME, &config.service, shutdown).await?;
     let metrics = service.metrics();
-    let pool = postgres::connect(
-        config.database_url.expose_secret(),
-        config.database_max_connections,
-        metrics,
-    )
-    .await?;
+    let url = config.database_url.expose_secret();
+    let pool = postgres::connect(url, config.database_max_connections, metrics).await?;
     let nats = outbox::connect_nats(&config.nats_url).await?;
     let objects = Objects::open(&config.object_store_url)?;
     let bookmarks = Bookmarks::new(client(&config, &config.bookmarks_address, "svc-bookmarks")?);
