@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use transcode::{Body, Match, peek};
 
 use crate::deadline::Deadline;
-use crate::endpoint::{Endpoint, Input, RawBody};
+use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
 use crate::worker::Worker;
@@ -95,7 +95,11 @@ impl Call<'_> {
     }
 
     fn channel(&self) -> Channel {
-        self.worker.channels.get(self.worker.edge.served_by[self.found.index])
+        let upstream = self.worker.edge.served_by[self.found.index];
+        match self.endpoint.output {
+            Output::JsonStream | Output::RawStream => self.worker.channels.for_streams(upstream),
+            Output::Json | Output::Raw => self.worker.channels.for_calls(upstream),
+        }
     }
 
     /// A client that the service is ready for.

@@ -65,31 +65,49 @@ pub(crate) fn find(upstreams: &[Upstream], package: &str) -> anyhow::Result<Upst
         .ok_or_else(|| anyhow!("package {package} has no address"))
 }
 
-/// One channel per upstream. They live on the runtime of the worker that made them: a call then wakes no other thread.
-pub(crate) struct Channels(Vec<Channel>);
+/// The channels to each upstream. They live on the runtime of the worker that made them: a call then wakes no other thread.
+pub(crate) struct Channels {
+    calls: Vec<Channel>,
+    /// A connection has room for so many calls at once, and streams last: with their own, they never take the place of
+    /// a call that would be over in a millisecond. It connects at the first stream.
+    streams: Vec<Channel>,
+}
 
 impl Channels {
     pub(crate) fn connect(upstreams: &[Upstream]) -> anyhow::Result<Self> {
-        let mut channels: Vec<Channel> = Vec::with_capacity(upstreams.len());
-        for (index, upstream) in upstreams.iter().enumerate() {
-            let same_address = upstreams[..index]
-                .iter()
-                .position(|other| other.address == upstream.address);
-            let channel = match same_address {
-                Some(other) => channels[other].clone(),
-                None => service::client::channel(&upstream.address)
-                    .with_context(|| format!("the address of {}", upstream.package))?,
-            };
-            channels.push(channel);
-        }
-        Ok(Self(channels))
+        Ok(Self {
+            calls: connect(upstreams)?,
+            streams: connect(upstreams)?,
+        })
     }
 
-    pub(crate) fn get(&self, upstream: UpstreamIndex) -> Channel {
-        self.0[upstream.0].clone()
+    pub(crate) fn for_calls(&self, upstream: UpstreamIndex) -> Channel {
+        self.calls[upstream.0].clone()
     }
 
+    pub(crate) fn for_streams(&self, upstream: UpstreamIndex) -> Channel {
+        self.streams[upstream.0].clone()
+    }
+
+    /// One for each upstream, in their order.
     pub(crate) fn all(&self) -> &[Channel] {
-        &self.0
+        &self.calls
     }
+}
+
+/// Packages at the same address share a channel.
+fn connect(upstreams: &[Upstream]) -> anyhow::Result<Vec<Channel>> {
+    let mut channels: Vec<Channel> = Vec::with_capacity(upstreams.len());
+    for (index, upstream) in upstreams.iter().enumerate() {
+        let same_address = upstreams[..index]
+            .iter()
+            .position(|other| other.address == upstream.address);
+        let channel = match same_address {
+            Some(other) => channels[other].clone(),
+            None => service::client::channel(&upstream.address)
+                .with_context(|| format!("the address of {}", upstream.package))?,
+        };
+        channels.push(channel);
+    }
+    Ok(channels)
 }

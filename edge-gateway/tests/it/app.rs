@@ -18,6 +18,9 @@ use uuid::Uuid;
 use crate::library::{self, Seen};
 use crate::server::{AnyService, Named};
 
+/// How many calls the test service takes of one connection.
+pub const MAX_STREAMS: u32 = 32;
+
 pub struct App {
     pub address: SocketAddr,
     pub issuer: TestIssuer,
@@ -129,7 +132,9 @@ async fn serve(routes: tonic::service::Routes, stop: CancellationToken) -> Socke
         .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = tonic::transport::Server::builder().add_routes(routes.add_service(health_service));
+    let server = tonic::transport::Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .add_routes(routes.add_service(health_service));
     tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned()));
     address
 }

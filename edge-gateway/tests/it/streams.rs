@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use crate::app::{App, problem};
+use crate::app::{App, MAX_STREAMS, problem};
 
 #[tokio::test]
 async fn server_sent_events_are_the_default() {
@@ -40,6 +40,19 @@ async fn lines_of_json_are_there_for_who_asks() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["pageCount"].clone())
         .collect();
     assert_eq!(counts, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn streams_take_no_place_from_calls() {
+    let app = App::start().await;
+    let mut streams = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        streams.push(app.get("/v1/books/forever:watch").send().await.unwrap());
+    }
+
+    let response = app.user_request("GET", "/v1/books/7").send().await.unwrap();
+
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]
