@@ -135,6 +135,7 @@ impl<H: Handler> Consumer<H> {
         match self.apply_when_possible(event).await {
             Ok(outcome) => {
                 self.metrics.count_handled(self.config.durable, outcome);
+                tracing::debug!(?outcome, "event handled");
                 AckKind::Ack
             }
             Err(error) => match self.retry_delay(event.deliveries) {
