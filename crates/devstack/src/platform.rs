@@ -6,7 +6,7 @@ mod programs;
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -142,9 +142,9 @@ impl Platform {
         self.server(name).kill()
     }
 
-    /// Stops a process gracefully; returns when it is gone.
-    pub fn stop_process(&self, name: &str) {
-        self.server(name).stop();
+    /// Stops a process gracefully, as SIGTERM does; answers how it ended, when it is gone.
+    pub fn stop_process(&self, name: &str) -> anyhow::Result<ExitStatus> {
+        self.server(name).stop()
     }
 
     /// Starts a process again that was killed or stopped; returns when it is ready.
@@ -171,13 +171,13 @@ impl Platform {
 
 impl Drop for Platform {
     fn drop(&mut self) {
-        // The edge first, so that what it has taken in still finds its service.
-        self.server(programs::EDGE.name).stop();
+        // The edge first, so that what it has taken in still finds its service. One that does not run needs no stopping.
+        let _ = self.server(programs::EDGE.name).stop();
         for server in &self.servers {
             lock(server).begin_to_stop();
         }
         for server in &self.servers {
-            lock(server).stop();
+            let _ = lock(server).stop();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -100,6 +100,15 @@ impl Process {
             .wait()
             .with_context(|| format!("waiting for {} to die", self.name))?;
         Ok(())
+    }
+
+    /// Stops the server the way it likes to be stopped; answers how it ended, when it is gone.
+    pub(crate) fn stop(mut self) -> anyhow::Result<ExitStatus> {
+        self.begin_to_stop();
+        // The supervisor exits as its server did.
+        self.supervisor
+            .wait()
+            .with_context(|| format!("waiting for {} to stop", self.name))
     }
 
     /// Tells the supervisor to stop the server the way it likes to be stopped; dropping waits for it.

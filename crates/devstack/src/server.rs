@@ -1,6 +1,6 @@
 //! A server that can be killed and started again as it was.
 
-use std::time::Duration;
+use std::{process::ExitStatus, time::Duration};
 
 use anyhow::{Context, ensure};
 
@@ -98,9 +98,12 @@ impl Server {
         }
     }
 
-    /// Returns when it has stopped. Nothing happens when it does not run.
-    pub(crate) fn stop(&mut self) {
-        drop(self.process.take());
+    /// Answers how it ended, when it has stopped.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<ExitStatus> {
+        self.process
+            .take()
+            .with_context(|| format!("{} does not run", self.launch.name))?
+            .stop()
     }
 
     #[expect(clippy::disallowed_methods, reason = "callers are on a thread that may block")]
