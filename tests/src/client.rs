@@ -7,7 +7,8 @@ use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-const PASSWORD: &str = "a long enough passphrase";
+/// The password of everyone whom [`Client::register`] registers.
+pub const PASSWORD: &str = "a long enough passphrase";
 const PAGE_SIZE: u32 = 200;
 
 /// What the edge answered: the body as JSON, or null when it had none.

@@ -2,15 +2,26 @@
 
 mod client;
 mod export;
+mod usage;
 
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, PASSWORD};
 pub use export::{Export, ExportShape};
+pub use usage::{Usage, usage};
 
 /// Starts the whole platform from the binaries beside the running test, in a folder that goes with it.
 ///
 /// # Errors
 /// When a store or a process does not start; `make test` builds the binaries first, plain `cargo test` does not.
 pub async fn start_platform() -> anyhow::Result<devstack::platform::Platform> {
+    start_platform_with(&[]).await
+}
+
+/// Like [`start_platform`], with variables for every process.
+///
+/// # Errors
+/// The same.
+pub async fn start_platform_with(environment: &[(&str, &str)]) -> anyhow::Result<devstack::platform::Platform> {
     let binaries = devstack::platform::binaries_beside_this_test()?;
-    devstack::platform::Platform::start_temporary(&binaries, Vec::new()).await
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    devstack::platform::Platform::start_temporary(&binaries, environment.iter().map(owned).collect()).await
 }

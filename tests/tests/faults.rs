@@ -21,7 +21,7 @@ const DOWN: Duration = Duration::from_millis(700);
 // A tag that every link of a generated export has.
 const EVERY_LINK: &str = "query=tag:all";
 
-const VICTIMS: [&str; 8] = [
+const VICTIMS: [&str; 9] = [
     "edge-gateway",
     "svc-auth",
     "svc-bookmarks",
@@ -30,6 +30,7 @@ const VICTIMS: [&str; 8] = [
     "svc-enrich",
     "nats",
     "redis",
+    "postgres",
 ];
 
 #[tokio::test]
@@ -44,6 +45,7 @@ async fn killing_anything_during_an_import_ends_in_the_exact_set() -> Result<()>
             .wait_for_import(id, LIMIT, |import| import["counts"]["created"].as_u64() > Some(2_000))
             .await?;
 
+        assert_eq!(state(&client, id).await?, "RUNNING", "{victim} must die in the middle");
         kill(&platform, victim)?;
         sleep(DOWN).await;
         restart(&platform, victim)?;
@@ -79,7 +81,7 @@ async fn wiping_what_is_not_the_record_heals_by_itself() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_saved_bookmark_is_findable_within_a_second() -> Result<()> {
+async fn a_saved_bookmark_is_found_by_whoever_asks_for_its_version() -> Result<()> {
     let platform = start_platform().await?;
     let client = Client::register(&platform.edge_url(), "quick@example.com").await?;
     let bookmark = json!({"url": "https://example.com/zebra", "title": "A zebra crossing"});
@@ -96,6 +98,7 @@ fn kill(platform: &Platform, victim: &str) -> Result<()> {
     match victim {
         "nats" => platform.stack().kill_nats(),
         "redis" => platform.stack().kill_redis(),
+        "postgres" => platform.stack().kill_postgres(),
         process => platform.kill(process),
     }
 }
@@ -104,8 +107,14 @@ fn restart(platform: &Platform, victim: &str) -> Result<()> {
     match victim {
         "nats" => platform.stack().start_nats(),
         "redis" => platform.stack().start_redis(),
+        "postgres" => platform.stack().start_postgres(),
         process => platform.restart(process),
     }
+}
+
+async fn state(client: &Client, import_id: &str) -> Result<Value> {
+    let mut import = client.get(&format!("/v1/imports/{import_id}")).await?;
+    Ok(import.body["state"].take())
 }
 
 async fn imported(client: &Client, name: &str) -> Result<usize> {

@@ -146,26 +146,6 @@ async fn a_link_saved_twice_is_a_conflict_that_names_the_first() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_file_that_is_no_export_ends_failed_and_says_why() -> Result<()> {
-    let platform = start_platform().await?;
-    let client = Client::register(&platform.edge_url(), "wrong-file@example.com").await?;
-
-    for (file, what) in [
-        ("%PDF-1.7 not bookmarks", "a PDF"),
-        ("just a text", "a text"),
-        ("", "nothing"),
-    ] {
-        let import = import(&client, file).await?;
-
-        assert_eq!(import["state"], "FAILED", "{what}: {import}");
-        assert_ne!(import["failure"]["reason"], "", "{what}: {import}");
-        assert_ne!(import["failure"]["description"], "", "{what}: {import}");
-    }
-    platform.stop().await;
-    Ok(())
-}
-
 async fn import(client: &Client, html: &str) -> Result<Value> {
     let import = client.upload(html.to_owned()).await?;
     let id = import["id"].as_str().unwrap_or_default();

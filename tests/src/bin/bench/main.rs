@@ -4,14 +4,14 @@ mod import;
 mod load;
 mod report;
 mod requests;
-mod usage;
+mod start;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use devstack::platform::Platform;
-use report::{mebibytes, table};
-use usage::Usage;
+use report::{machine, mebibytes, table};
+use system_tests::{Usage, usage};
 
 const PROCESSES: [&str; 6] = [
     "edge-gateway",
@@ -24,7 +24,7 @@ const PROCESSES: [&str; 6] = [
 
 /// The usage of a running process.
 fn usage_of(platform: &Platform, name: &str) -> Result<Usage> {
-    usage::read(platform.pid(name).with_context(|| format!("{name} is not running"))?)
+    usage(platform.pid(name).with_context(|| format!("{name} is not running"))?)
 }
 
 #[tokio::main]
@@ -35,6 +35,7 @@ async fn main() -> Result<()> {
         .context("usage: bench <folder of the binaries>")?;
     let platform = Platform::start_temporary(&binaries, Vec::new()).await?;
 
+    machine(&binaries);
     idle(&platform)?;
     let mut accounts = requests::Accounts::register(&platform.edge_url()).await?;
     requests::measure(&platform, &mut accounts).await?;
@@ -46,9 +47,9 @@ async fn main() -> Result<()> {
 fn idle(platform: &Platform) -> Result<()> {
     let mut rows = Vec::new();
     for name in PROCESSES {
-        let usage = usage_of(platform, name)?;
-        rows.push(vec![name.to_owned(), mebibytes(usage.memory_bytes)]);
+        let memory = mebibytes(usage_of(platform, name)?.memory_bytes);
+        rows.push(vec![name.to_owned(), memory, start::measure(platform, name)?.text(0)]);
     }
-    table("Idle", &["process", "memory MiB"], &rows);
+    table("Idle", &["process", "memory MiB", "start to ready, ms"], &rows);
     Ok(())
 }

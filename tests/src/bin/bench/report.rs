@@ -1,6 +1,6 @@
 //! Prints figures as Markdown tables, each a median of several runs with the spread that the machine's noise gave it.
 
-use std::time::Duration;
+use std::{fs, path::Path, thread, time::Duration};
 
 /// The middle of some measurements, and how far they spread.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,20 @@ impl Median {
     }
 }
 
+/// Prints what the figures were measured on. `binaries` is cargo's folder of a profile and has its name.
+#[expect(clippy::print_stdout, reason = "the report is what this program is for")]
+pub fn machine(binaries: &Path) {
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let cpu = first_value("/proc/cpuinfo", "model name");
+    let memory = first_value("/proc/meminfo", "MemTotal");
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let profile = binaries.file_name().unwrap_or_default().to_string_lossy();
+    println!(
+        "{cores} cores of {cpu}, {memory} of memory, Linux {}, profile {profile}",
+        kernel.trim()
+    );
+}
+
 /// Prints a table with its title.
 #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
 pub fn table(title: &str, columns: &[&str], rows: &[Vec<String>]) {
@@ -37,6 +51,14 @@ pub fn table(title: &str, columns: &[&str], rows: &[Vec<String>]) {
     for row in rows {
         println!("| {} |", row.join(" | "));
     }
+}
+
+/// What follows `name` and a colon in the first line that has them.
+fn first_value(path: &str, name: &str) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.and_then(|rest| rest.trim_start().strip_prefix(':'));
+    value.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
 }
 
 /// Milliseconds.

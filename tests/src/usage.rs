@@ -19,7 +19,10 @@ pub struct Usage {
 const TICK: Duration = Duration::from_millis(10);
 
 /// Reads the usage of the process `pid`.
-pub fn read(pid: u32) -> Result<Usage> {
+///
+/// # Errors
+/// When there is no such process, or no /proc.
+pub fn usage(pid: u32) -> Result<Usage> {
     let stat = read_file(pid, "stat")?;
     let status = read_file(pid, "status")?;
     // The command name may hold spaces; what follows its closing bracket does not.

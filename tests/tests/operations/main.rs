@@ -1,0 +1,6 @@
+//! What whoever runs the platform relies on: traces, logs, metrics, health, configuration, and a graceful stop.
+
+mod configuration;
+mod logs;
+mod metrics;
+mod stopping;
