@@ -67,7 +67,9 @@ impl Sweeper {
 
     /// Looks after one batch and answers how many that were.
     async fn sweep(&self) -> anyhow::Result<usize> {
-        let mut transaction = self.pool.begin().await.context("sweeping tasks")?;
+        let mut transaction = service::postgres::begin_unowned(&self.pool)
+            .await
+            .context("sweeping tasks")?;
         let due = store::lock_due(&mut transaction, BATCH).await?;
         let mut ended = Vec::new();
         for &(id, owner) in &due {
