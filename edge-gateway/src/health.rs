@@ -47,7 +47,12 @@ pub(crate) async fn ready(worker: &Worker) -> HttpResponse {
     if worker.edge.stopping.is_cancelled() {
         return report(StatusCode::SERVICE_UNAVAILABLE, "stopping", &[]);
     }
-    let checks = worker.readiness.checks(worker).await;
+    let mut checks = worker.readiness.checks(worker).await;
+    // Without them every user would be refused.
+    checks.push(Check {
+        name: "access token keys".to_owned(),
+        ok: worker.edge.verifier.has_keys(),
+    });
     if checks.iter().all(|check| check.ok) {
         report(StatusCode::OK, "ready", &checks)
     } else {

@@ -32,7 +32,7 @@ const KEYS_REFRESHED_EVERY: Duration = Duration::from_secs(5 * 60);
 /// An unknown key id asks svc-auth at most this often, however many tokens bring one.
 const UNKNOWN_KEY_ASKED_EVERY: Duration = Duration::from_secs(30);
 /// While there are no keys at all, nobody can come in, and asking is worth more.
-const NO_KEYS_ASKED_EVERY: Duration = Duration::from_secs(1);
+const NO_KEYS_ASKED_EVERY: Duration = Duration::from_millis(250);
 /// A log-out counts everywhere within 5 seconds: this, the call, and room for one that fails.
 const ENDED_ASKED_EVERY: Duration = Duration::from_secs(2);
 
@@ -65,6 +65,12 @@ impl Remote {
             "Failed attempts to learn keys or ended sessions from svc-auth; what was known is used on",
             self.failures.clone(),
         );
+        // Before the first keys, good tokens cannot be told from bad ones.
+        let remote = Arc::clone(self);
+        service.add_readiness("access token keys", move || {
+            let has_keys = remote.has_keys();
+            Box::pin(async move { has_keys.then_some(()).context("svc-auth has not given any yet") })
+        });
         service.spawn("identity keys", Arc::clone(self).refresh_keys(service.shutdown()));
         service.spawn(
             "ended sessions",
@@ -87,9 +93,13 @@ impl Remote {
         }
         match self.known_key(key_id) {
             Some(key) => Ok(key),
-            None if self.keys.load().is_none() => Err(Refusal::KeysUnavailable),
+            None if !self.has_keys() => Err(Refusal::KeysUnavailable),
             None => Err(Refusal::Invalid),
         }
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        self.keys.load().is_some()
     }
 
     fn known_key(&self, key_id: &str) -> Option<PublicKey> {
@@ -97,7 +107,7 @@ impl Remote {
     }
 
     fn may_ask(&self, asked: Option<Instant>) -> bool {
-        let pause = if self.keys.load().is_some() {
+        let pause = if self.has_keys() {
             UNKNOWN_KEY_ASKED_EVERY
         } else {
             NO_KEYS_ASKED_EVERY

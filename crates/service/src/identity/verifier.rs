@@ -81,6 +81,14 @@ impl Verifier {
         }
     }
 
+    /// Whether there are keys of access tokens to check with; once there are, there always are.
+    pub fn has_keys(&self) -> bool {
+        match &self.0.access_keys {
+            AccessKeys::Local(_) => true,
+            AccessKeys::Remote(remote) => remote.has_keys(),
+        }
+    }
+
     /// Who calls, by a token of either kind.
     pub async fn verify(&self, token: &str) -> Result<Verified, Refusal> {
         let hash = hash(token);
