@@ -9,18 +9,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{Request, client::conn::http1::SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
 
-/// Makes the `n`th request of a run.
-pub type MakeRequest = Arc<dyn Fn(usize) -> Request<Full<Bytes>> + Send + Sync>;
+/// Makes the `n`th request of a run, as it goes over the wire.
+pub type MakeRequest = Arc<dyn Fn(usize) -> Bytes + Send + Sync>;
 
 /// What is asked, by how many, for how long.
 #[derive(Clone)]
@@ -75,14 +73,14 @@ pub async fn at_rate(load: &Load, rate: f64) -> Result<Outcome> {
 
 async fn run(load: &Load, interval: Option<Duration>) -> Result<Outcome> {
     let next = Arc::new(AtomicUsize::new(0));
-    let mut senders = Vec::with_capacity(load.connections);
+    let mut opened = Vec::with_capacity(load.connections);
     for _ in 0..load.connections {
-        senders.push(connect(&load.address).await?);
+        opened.push(Connection::open(&load.address).await?);
     }
     let start = Instant::now();
     let mut connections = JoinSet::new();
-    for sender in senders {
-        connections.spawn(drive(load.clone(), sender, Arc::clone(&next), start, interval));
+    for connection in opened {
+        connections.spawn(drive(load.clone(), connection, Arc::clone(&next), start, interval));
     }
     let mut latencies = Vec::new();
     while let Some(connection) = connections.join_next().await {
@@ -99,7 +97,7 @@ async fn run(load: &Load, interval: Option<Duration>) -> Result<Outcome> {
 
 async fn drive(
     load: Load,
-    mut sender: SendRequest<Full<Bytes>>,
+    mut connection: Connection,
     next: Arc<AtomicUsize>,
     start: Instant,
     interval: Option<Duration>,
@@ -111,35 +109,77 @@ async fn drive(
         if due.duration_since(start) >= load.duration {
             return Ok(latencies);
         }
-        sleep_until(due).await;
-        exchange(&mut sender, (load.request)(number), load.expected_status).await?;
+        if interval.is_some() {
+            sleep_until(due).await;
+        }
+        connection
+            .exchange(&(load.request)(number), load.expected_status)
+            .await?;
         latencies.push(due.elapsed());
     }
 }
 
-async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect(address)
-        .await
-        .with_context(|| format!("connecting to {address}"))?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
+/// A connection kept open. Plain bytes rather than an HTTP client: what is measured shares two cores with what measures.
+struct Connection {
+    stream: TcpStream,
+    received: BytesMut,
 }
 
-async fn exchange(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-    expected_status: u16,
-) -> Result<()> {
-    sender.ready().await?;
-    let response = sender.send_request(request).await?;
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
-    ensure!(
-        status == expected_status,
-        "answered {status}: {}",
-        String::from_utf8_lossy(&body)
-    );
-    Ok(())
+impl Connection {
+    async fn open(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("connecting to {address}"))?;
+        stream.set_nodelay(true)?;
+        let received = BytesMut::with_capacity(64 << 10);
+        Ok(Self { stream, received })
+    }
+
+    async fn exchange(&mut self, request: &[u8], expected_status: u16) -> Result<()> {
+        self.stream.write_all(request).await?;
+        let (status, length) = loop {
+            if let Some(head) = Head::parse(&self.received)? {
+                break (head.status, head.head_bytes + head.body_bytes);
+            }
+            self.receive().await?;
+        };
+        while self.received.len() < length {
+            self.receive().await?;
+        }
+        let answer = String::from_utf8_lossy(&self.received[..length.min(2048)]);
+        ensure!(status == expected_status, "answered {status}: {answer}");
+        self.received.advance(length);
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> Result<()> {
+        let count = self.stream.read_buf(&mut self.received).await?;
+        ensure!(count > 0, "the edge closed a connection");
+        Ok(())
+    }
+}
+
+/// What an answer's first lines say; every answer of the measured calls has a `content-length`.
+struct Head {
+    status: u16,
+    head_bytes: usize,
+    body_bytes: usize,
+}
+
+impl Head {
+    fn parse(received: &[u8]) -> Result<Option<Self>> {
+        let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let text = std::str::from_utf8(&received[..end]).context("a head is text")?;
+        let status = text.get(9..12).and_then(|status| status.parse().ok());
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+        Ok(Some(Self {
+            status: status.context("an answer begins with its status")?,
+            head_bytes: end + 4,
+            body_bytes: length
+                .and_then(|length| length.parse().ok())
+                .context("an answer says its length")?,
+        }))
+    }
 }

@@ -11,8 +11,6 @@ use std::{
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use devstack::platform::Platform;
-use http_body_util::Full;
-use hyper::Request;
 use serde_json::{Value, json};
 use system_tests::{Client, Export, ExportShape};
 
@@ -157,7 +155,8 @@ fn cpu_times(platform: &Platform) -> Result<Vec<Duration>> {
 fn calls(platform: &Platform, accounts: &Accounts) -> Vec<Call> {
     let read = |path: String| -> MakeRequest {
         let (edge, token) = (platform.edge_url(), accounts.reader.token().to_owned());
-        Arc::new(move |_| request("GET", &edge, &path, &token, &Value::Null))
+        let bytes = request("GET", &edge, &path, &token, &Value::Null);
+        Arc::new(move |_| bytes.clone())
     };
     vec![
         Call {
@@ -208,18 +207,16 @@ fn create(platform: &Platform, accounts: &Accounts) -> MakeRequest {
     })
 }
 
-fn request(method: &str, edge: &str, path: &str, token: &str, body: &Value) -> Request<Full<Bytes>> {
+fn request(method: &str, edge: &str, path: &str, token: &str, body: &Value) -> Bytes {
+    let host = edge.trim_start_matches("http://");
     let body = if body.is_null() {
-        Bytes::new()
+        String::new()
     } else {
-        Bytes::from(body.to_string())
+        body.to_string()
     };
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", edge.trim_start_matches("http://"))
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(Full::new(body))
-        .expect("the parts are plain ASCII")
+    let length = body.len();
+    Bytes::from(format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    ))
 }
