@@ -4,6 +4,7 @@ use bookmesh_proto::{
     imports::v1::{import::State, import_row::Outcome},
     task::v1::task,
 };
+use devstack::{Devstack, Ports};
 use tonic::Code;
 
 use crate::app::{App, LIMITS, broken_upload, generated_file};
@@ -101,38 +102,39 @@ async fn a_link_that_comes_twice_is_merged_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn the_same_file_while_its_import_is_unfinished_is_that_import() {
-    let app = App::shared().await;
+    let stack = Devstack::start_temporary(Ports::default()).await.unwrap();
+    let mut app = App::start_without_import_and_task(stack.nats_url()).await;
+    // Without svc-task no import is finished.
+    app.start_import();
     let user = app.user();
     let first = user.upload(generated_file(300)).await.unwrap();
-    let held = app.hold_import(&first.id).await;
 
     let second = user.upload(generated_file(300)).await.unwrap();
     let of_another = app.user().upload(generated_file(300)).await.unwrap();
-    drop(held);
+    let owner = user.clone_credentials();
+    app.start_task();
 
     assert_eq!(second.id, first.id);
     assert_ne!(of_another.id, first.id);
+    let user = app.user_with(&owner);
     assert_eq!(user.wait_for_end(&first.id).await.counts.unwrap().created, 300);
     assert_eq!(user.list(0, "").await.unwrap().imports.len(), 1);
 }
 
 #[tokio::test]
 async fn too_many_unfinished_imports_are_refused() {
-    let app = App::shared().await;
+    let stack = Devstack::start_temporary(Ports::default()).await.unwrap();
+    let mut app = App::start_without_import_and_task(stack.nats_url()).await;
+    // Without svc-task no import is finished.
+    app.start_import();
     let user = app.user();
-    let mut held = Vec::new();
     for number in 0..LIMITS.max_unfinished {
-        let import = user
-            .upload(generated_file(100 + usize::try_from(number).unwrap()))
-            .await
-            .unwrap();
-        held.push(app.hold_import(&import.id).await);
+        let links = 100 + usize::try_from(number).unwrap();
+        user.upload(generated_file(links)).await.unwrap();
     }
 
-    let refused = user.upload("<DL>").await;
+    let status = user.upload("<DL>").await.unwrap_err();
 
-    drop(held);
-    let status = refused.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(service::status::reason(&status).as_deref(), Some("TOO_MANY_IMPORTS"));
 }
