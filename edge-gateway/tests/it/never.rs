@@ -24,7 +24,11 @@ fn the_edge_has_no_word_of_the_business() {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         let words = code.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in words {
-            assert!(!line.to_lowercase().contains("bookmark"), "{}: {line}", source.display());
+            assert!(
+                !line.to_lowercase().contains("bookmark"),
+                "{}: {line}",
+                source.display()
+            );
         }
     }
 }
