@@ -4,11 +4,14 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     process,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 /// Below the range from which kernels take the ports of outgoing connections: those would come and go under us.
 const FIRST: u16 = 20_000;
 const COUNT: u32 = 12_000;
+const LOOKS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The ports of a stack's servers. What is `None` gets a free one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +36,14 @@ pub fn free_port() -> u16 {
 }
 
 /// Whether a server could listen on this port of 127.0.0.1 now.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an instant, while no runtime serves anything yet"
+)]
 pub fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    // Between fork and exec, a child that another thread starts holds the listener with which we have just looked.
+    (0..LOOKS).any(|look| {
+        std::thread::sleep(PAUSE * look);
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    })
 }
