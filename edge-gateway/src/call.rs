@@ -124,6 +124,8 @@ impl Call<'_> {
         let user_agent =
             exchange::header(headers, "user-agent").map(|agent| agent.get(..MAX_FORWARDED_BYTES).unwrap_or(agent));
         set(metadata, "x-user-agent", user_agent);
+        let client = self.exchange.client.map(|address| address.to_string());
+        set(metadata, "x-client-address", client.as_deref());
         grpc_request
     }
 

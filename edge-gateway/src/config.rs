@@ -1,6 +1,7 @@
 //! The edge's variables.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::Context;
@@ -8,6 +9,7 @@ use prost_reflect::DescriptorPool;
 use service::config::{Environment, ServiceConfig};
 use service::identity::ServiceSigner;
 
+use crate::settings::Settings;
 use crate::upstream::{self, Upstream};
 
 pub(crate) const NAME: &str = "edge-gateway";
@@ -20,10 +22,13 @@ pub struct Config {
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) signer: ServiceSigner,
     pub(crate) workers: NonZeroUsize,
+    pub(crate) settings: Settings,
+    /// Read again at SIGHUP.
+    pub(crate) settings_file: Option<PathBuf>,
 }
 
 impl Config {
-    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY` and the address of each package that has services.
+    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS` and the address of each package that has services.
     pub fn from_environment(environment: &mut Environment) -> Option<Self> {
         let service = ServiceConfig::from_environment(environment, "EDGE");
         let pool =
@@ -32,11 +37,18 @@ impl Config {
         let signer = environment.parsed_file("EDGE_SERVICE_KEY", |pem| ServiceSigner::new(NAME, pem));
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = environment.or("EDGE_WORKERS", cores);
+        let settings_file = environment.optional("EDGE_SETTINGS");
+        let settings = match &settings_file {
+            Some(Some(_)) => environment.parsed_file("EDGE_SETTINGS", str::parse),
+            Some(None) | None => Some(Settings::default()),
+        };
         Some(Self {
             service: service?,
             upstreams: upstreams?,
             signer: signer?,
             workers: workers?,
+            settings: settings?,
+            settings_file: settings_file?,
         })
     }
 }

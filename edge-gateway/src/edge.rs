@@ -1,5 +1,7 @@
 //! Everything that the workers share.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use service::identity::Verifier;
 use service::metrics::Metrics;
@@ -10,7 +12,24 @@ use crate::contract::Contract;
 use crate::endpoint::Endpoint;
 use crate::observe::Observations;
 use crate::openapi;
+use crate::settings::{LiveSettings, Settings};
 use crate::upstream::{self, Upstream, UpstreamIndex};
+
+/// What an edge is made of.
+pub struct EdgeParts<'a> {
+    /// The contract: an encoded `FileDescriptorSet`.
+    pub descriptor_set: &'a [u8],
+    /// Where the services of each package are.
+    pub upstreams: Vec<Upstream>,
+    /// Checks access tokens.
+    pub verifier: Verifier,
+    /// What can be changed later.
+    pub settings: Settings,
+    /// Where its figures are registered.
+    pub metrics: &'a Metrics,
+    /// Cancelled when the process has been asked to stop.
+    pub stopping: CancellationToken,
+}
 
 /// The edge, ready to serve.
 pub struct Edge {
@@ -22,6 +41,7 @@ pub struct Edge {
     pub(crate) served_by: Vec<UpstreamIndex>,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) verifier: Verifier,
+    pub(crate) settings: Arc<LiveSettings>,
     pub(crate) observations: Observations,
     pub(crate) openapi: Bytes,
     /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
@@ -29,14 +49,16 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Compiles an encoded `FileDescriptorSet`.
-    pub fn compile(
-        descriptor_set: &[u8],
-        upstreams: Vec<Upstream>,
-        verifier: Verifier,
-        metrics: &Metrics,
-        stopping: CancellationToken,
-    ) -> anyhow::Result<Self> {
+    /// Compiles the contract.
+    pub fn compile(parts: EdgeParts<'_>) -> anyhow::Result<Self> {
+        let EdgeParts {
+            descriptor_set,
+            upstreams,
+            verifier,
+            settings,
+            metrics,
+            stopping,
+        } = parts;
         let contract = Contract::compile(descriptor_set)?;
         let openapi = Bytes::from(openapi::document(&contract));
         let observations = Observations::new(metrics);
@@ -59,6 +81,7 @@ impl Edge {
             served_by,
             upstreams,
             verifier,
+            settings: Arc::new(LiveSettings::new(settings)),
             observations,
             openapi,
             stopping,

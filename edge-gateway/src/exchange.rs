@@ -1,5 +1,6 @@
 //! One request with its answer: who it is in logs, metrics and traces.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
@@ -7,6 +8,7 @@ use actix_web::http::header::HeaderMap;
 use service::trace;
 use uuid::Uuid;
 
+use crate::client::{self, ClientSettings};
 use crate::problem::Occurrence;
 
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -16,6 +18,8 @@ pub(crate) struct Exchange {
     pub(crate) started: Instant,
     pub(crate) request_id: String,
     pub(crate) traceparent: String,
+    /// Where the request comes from.
+    pub(crate) client: Option<IpAddr>,
     /// The route, once it is known.
     pub(crate) route: Option<usize>,
     /// What of the time was spent waiting for the service.
@@ -24,11 +28,12 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// Needs the request's span to be the current one.
-    pub(crate) fn begin(request: &HttpRequest, started: Instant) -> Self {
+    pub(crate) fn begin(request: &HttpRequest, settings: ClientSettings, started: Instant) -> Self {
         Self {
             started,
             request_id: request_id(request.headers()),
             traceparent: trace::current_traceparent().unwrap_or_else(|| traceparent(request.headers())),
+            client: client::address(request, settings),
             route: None,
             upstream: Duration::ZERO,
         }

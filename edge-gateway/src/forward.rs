@@ -31,7 +31,7 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpRespon
     let span = tracing::info_span!("request");
     trace::adopt(&span, exchange::header(request.headers(), trace::TRACEPARENT));
     async move {
-        let mut exchange = Exchange::begin(&request, started);
+        let mut exchange = Exchange::begin(&request, worker.edge.settings.load().client, started);
         let outcome = forward(&worker, &request, payload, &mut exchange).await;
         let mut response = outcome.unwrap_or_else(|problem| problem.to_response(exchange.occurrence(&request)));
         stamp(&mut response, &exchange);

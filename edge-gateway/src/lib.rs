@@ -4,6 +4,7 @@
 mod access;
 mod body;
 mod call;
+mod client;
 mod codec;
 mod config;
 mod contract;
@@ -21,6 +22,7 @@ mod own;
 mod policy;
 mod problem;
 mod respond;
+mod settings;
 mod stream;
 mod unary;
 mod upload;
@@ -40,9 +42,11 @@ use service::identity::Verifier;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use client::ClientSettings;
 pub use config::Config;
-pub use edge::Edge;
+pub use edge::{Edge, EdgeParts};
 pub use openapi::contract_document;
+pub use settings::Settings;
 pub use upstream::Upstream;
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,8 +60,16 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let service_keys = config.service.service_keys.clone();
     let verifier = Verifier::remote(config::NAME, config.key_server()?, service_keys, config.signer.clone())?;
     verifier.start(&service);
-    let descriptor_set = bookmesh_proto::FILE_DESCRIPTOR_SET;
-    let edge = Edge::compile(descriptor_set, config.upstreams, verifier, service.metrics(), shutdown)?;
+    let edge = Edge::compile(EdgeParts {
+        descriptor_set: bookmesh_proto::FILE_DESCRIPTOR_SET,
+        upstreams: config.upstreams,
+        verifier,
+        settings: config.settings,
+        metrics: service.metrics(),
+        stopping: shutdown.clone(),
+    })?;
+    let follow_settings = settings::follow_signals(Arc::clone(&edge.settings), config.settings_file, shutdown);
+    service.spawn("settings", follow_settings);
     service
         .run(|drain| serve(Arc::new(edge), listener, config.workers, drain))
         .await

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use edge_gateway::{Edge, Upstream};
+use edge_gateway::{Edge, EdgeParts, Settings, Upstream};
 use reqwest::{Method, RequestBuilder};
 use service::metrics::Metrics;
 use service::testing::TestIssuer;
@@ -59,7 +59,15 @@ impl App {
         let issuer = TestIssuer::new();
         let stop = CancellationToken::new();
         let verifier = issuer.verifier("edge-gateway");
-        let edge = Edge::compile(descriptor_set, vec![upstream], verifier, &Metrics::new(), stop.clone()).unwrap();
+        let edge = Edge::compile(EdgeParts {
+            descriptor_set,
+            upstreams: vec![upstream],
+            verifier,
+            settings: Settings::default(),
+            metrics: &Metrics::new(),
+            stopping: stop.clone(),
+        })
+        .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let edge = tokio::spawn(edge_gateway::serve(

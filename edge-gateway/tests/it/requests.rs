@@ -183,6 +183,7 @@ async fn services_get_who_asks_and_nothing_else_of_the_headers() {
     let values = &metadata["values"];
     assert_eq!(values["x-request-id"], "mine");
     assert_eq!(values["x-user-agent"], "Test/1");
+    assert_eq!(values["x-client-address"], "127.0.0.1");
     assert!(
         values["traceparent"]
             .as_str()
