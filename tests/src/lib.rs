@@ -1,7 +1,9 @@
-//! What the tests and the benchmark of the whole platform share: a client of the REST API and a maker of browser exports.
+//! What the tests and the benchmarks share: a client of the REST API, a maker of browser exports, load and its report.
 
 mod client;
 mod export;
+pub mod load;
+pub mod report;
 mod usage;
 
 pub use client::{Answer, Client, PASSWORD};

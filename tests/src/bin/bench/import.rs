@@ -5,14 +5,13 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use devstack::platform::Platform;
 use serde_json::Value;
-use system_tests::{Client, Export, ExportShape};
+use system_tests::{
+    Client, Export, ExportShape,
+    report::{Median, mebibytes, table},
+};
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    PROCESSES,
-    report::{Median, mebibytes, table},
-    usage_of,
-};
+use crate::{PROCESSES, usage_of};
 
 const RUNS: usize = 3;
 const SHAPE: ExportShape = ExportShape {

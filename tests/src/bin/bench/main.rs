@@ -1,8 +1,6 @@
 //! `make bench`: the figures of docs/bench.md, measured through the edge of a private platform on this machine.
 
 mod import;
-mod load;
-mod report;
 mod requests;
 mod start;
 
@@ -10,8 +8,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use devstack::platform::Platform;
-use report::{machine, mebibytes, table};
-use system_tests::{Usage, usage};
+use system_tests::{
+    Usage,
+    report::{machine, mebibytes, table},
+    usage,
+};
 
 const PROCESSES: [&str; 6] = [
     "edge-gateway",

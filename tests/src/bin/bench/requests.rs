@@ -9,17 +9,15 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
 use devstack::platform::Platform;
 use serde_json::{Value, json};
-use system_tests::{Client, Export, ExportShape};
-
-use crate::{
-    PROCESSES,
-    load::{Load, MakeRequest, Outcome, at_rate, saturate},
+use system_tests::{
+    Client, Export, ExportShape,
+    load::{Load, MakeRequest, Outcome, at_rate, request, saturate},
     report::{Median, milliseconds, table},
-    usage_of,
 };
+
+use crate::{PROCESSES, usage_of};
 
 const RUNS: usize = 3;
 const CONNECTIONS: usize = 32;
@@ -105,9 +103,13 @@ pub async fn measure(platform: &Platform, accounts: &mut Accounts) -> Result<()>
     Ok(())
 }
 
+fn address(platform: &Platform) -> String {
+    platform.edge_url().trim_start_matches("http://").to_owned()
+}
+
 fn load_of(platform: &Platform, call: &Call) -> Load {
     Load {
-        address: platform.edge_url().trim_start_matches("http://").to_owned(),
+        address: address(platform),
         connections: CONNECTIONS,
         duration: DURATION,
         request: Arc::clone(&call.request),
@@ -120,7 +122,7 @@ async fn at_saturation(platform: &Platform, load: &Load) -> Result<(Median, Vec<
     let mut costs = vec![Vec::new(); PROCESSES.len()];
     for _ in 0..RUNS {
         let before = cpu_times(platform)?;
-        let outcome = saturate(load).await?;
+        let outcome = blocking(load, saturate).await?;
         rates.push(outcome.rate());
         for (cost, (after, before)) in costs.iter_mut().zip(cpu_times(platform)?.into_iter().zip(before)) {
             cost.push((after - before).as_secs_f64() * 1e6 / outcome.requests as f64);
@@ -132,10 +134,16 @@ async fn at_saturation(platform: &Platform, load: &Load) -> Result<(Median, Vec<
     ))
 }
 
+/// The load has threads of its own, and this one has the platform to look after.
+async fn blocking(load: &Load, run: impl FnOnce(&Load) -> Result<Outcome> + Send + 'static) -> Result<Outcome> {
+    let load = load.clone();
+    tokio::task::spawn_blocking(move || run(&load)).await?
+}
+
 async fn at_moderate_rate(load: &Load, rate: f64) -> Result<Vec<String>> {
     let mut outcomes = Vec::new();
     for _ in 0..RUNS {
-        outcomes.push(at_rate(load, rate).await?);
+        outcomes.push(blocking(load, move |load| at_rate(load, rate)).await?);
     }
     let quantile = |share| {
         Median::of(
@@ -154,8 +162,7 @@ fn cpu_times(platform: &Platform) -> Result<Vec<Duration>> {
 
 fn calls(platform: &Platform, accounts: &Accounts) -> Vec<Call> {
     let read = |path: String| -> MakeRequest {
-        let (edge, token) = (platform.edge_url(), accounts.reader.token().to_owned());
-        let bytes = request("GET", &edge, &path, &token, &Value::Null);
+        let bytes = request("GET", &address(platform), &path, accounts.reader.token(), &Value::Null);
         Arc::new(move |_| bytes.clone())
     };
     vec![
@@ -183,7 +190,7 @@ fn calls(platform: &Platform, accounts: &Accounts) -> Vec<Call> {
 }
 
 fn create(platform: &Platform, accounts: &Accounts) -> MakeRequest {
-    let edge = platform.edge_url();
+    let address = address(platform);
     let tokens: Vec<String> = accounts
         .writers
         .iter()
@@ -199,24 +206,10 @@ fn create(platform: &Platform, accounts: &Accounts) -> MakeRequest {
         });
         request(
             "POST",
-            &edge,
+            &address,
             "/v1/bookmarks",
             &tokens[number % tokens.len()],
             &bookmark,
         )
     })
-}
-
-fn request(method: &str, edge: &str, path: &str, token: &str, body: &Value) -> Bytes {
-    let host = edge.trim_start_matches("http://");
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
-    let length = body.len();
-    Bytes::from(format!(
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    ))
 }

@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use devstack::platform::Platform;
-
-use crate::report::{Median, milliseconds};
+use system_tests::report::{Median, milliseconds};
 
 const RUNS: usize = 3;
 
