@@ -27,7 +27,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Needs the request's span to be the current one.
+    /// Needs the request's span, when there is one, to be the current one.
     pub(crate) fn begin(request: &HttpRequest, settings: ClientSettings, started: Instant) -> Self {
         Self {
             started,
@@ -67,7 +67,7 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-/// For a process without telemetry: the caller's trace goes on, or one begins that nobody records.
+/// Where no spans are collected: the caller's trace goes on, or one begins that nobody records.
 fn traceparent(headers: &HeaderMap) -> String {
     match header(headers, trace::TRACEPARENT).filter(|parent| is_traceparent(parent)) {
         Some(parent) => parent.to_owned(),

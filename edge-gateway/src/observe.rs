@@ -85,6 +85,7 @@ pub(crate) fn answered(edge: &Edge, request: &HttpRequest, exchange: &Exchange, 
         duration_ms = elapsed.as_secs_f64() * 1e3,
         upstream_ms = exchange.upstream.as_secs_f64() * 1e3,
         request.id = exchange.request_id,
+        trace_id = exchange.trace_id(),
         "request"
     );
 }

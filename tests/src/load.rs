@@ -1,7 +1,8 @@
 //! Sends the same kind of request over a number of connections, as fast as they are answered or at a fixed rate.
 //!
-//! A blocking thread for each connection: it costs less than an event loop, and sleeps to some 50 µs where tokio's timer
-//! ticks in milliseconds. What measures shares its cores with what is measured.
+//! What measures shares its cores with what is measured. At saturation one event loop serves all connections, so that
+//! an answer seldom has to wake anybody. At a fixed rate each connection has a blocking thread, which sleeps to some 50 µs
+//! where tokio's timer ticks in milliseconds.
 
 use std::{
     io::{Read, Write},
@@ -17,6 +18,10 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::{Buf, Bytes, BytesMut};
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinSet,
+};
 
 /// An answer that takes longer has failed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,6 +55,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    fn of(elapsed: Duration, mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        Self {
+            requests: latencies.len(),
+            elapsed,
+            latencies,
+        }
+    }
+
     /// Answers per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -87,7 +101,45 @@ pub fn request(method: &str, address: &str, path: &str, token: &str, body: &Valu
 /// # Errors
 /// When a connection fails, or an answer has another status than the expected one.
 pub fn saturate(load: &Load) -> Result<Outcome> {
-    run(load, None)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut connections = JoinSet::new();
+        let start = Instant::now();
+        for _ in 0..load.connections {
+            connections.spawn(exchange_until(load.clone(), Arc::clone(&next), start + load.duration));
+        }
+        let mut latencies = Vec::new();
+        while let Some(connection) = connections.join_next().await {
+            latencies.extend(connection??);
+        }
+        Ok(Outcome::of(start.elapsed(), latencies))
+    })
+}
+
+async fn exchange_until(load: Load, next: Arc<AtomicUsize>, end: Instant) -> Result<Vec<Duration>> {
+    let mut stream = tokio::net::TcpStream::connect(&load.address)
+        .await
+        .with_context(|| format!("connecting to {}", load.address))?;
+    stream.set_nodelay(true)?;
+    let mut received = BytesMut::new();
+    let mut latencies = Vec::new();
+    loop {
+        let sent = Instant::now();
+        if sent >= end {
+            return Ok(latencies);
+        }
+        let request = (load.request)(next.fetch_add(1, Ordering::Relaxed));
+        stream.write_all(&request).await?;
+        while !take_answer(&mut received, load.expected_status)? {
+            received.reserve(READ_BYTES);
+            ensure!(
+                stream.read_buf(&mut received).await? > 0,
+                "the server closed a connection"
+            );
+        }
+        latencies.push(sent.elapsed());
+    }
 }
 
 /// Requests are due at `rate` per second, whether or not earlier ones were answered; latency counts from when a request was
@@ -96,10 +148,7 @@ pub fn saturate(load: &Load) -> Result<Outcome> {
 /// # Errors
 /// The same.
 pub fn at_rate(load: &Load, rate: f64) -> Result<Outcome> {
-    run(load, Some(Duration::from_secs_f64(1.0 / rate)))
-}
-
-fn run(load: &Load, interval: Option<Duration>) -> Result<Outcome> {
+    let interval = Duration::from_secs_f64(1.0 / rate);
     let next = AtomicUsize::new(0);
     let opened: Result<Vec<Connection>> = (0..load.connections).map(|_| Connection::open(&load.address)).collect();
     let opened = opened?;
@@ -110,14 +159,7 @@ fn run(load: &Load, interval: Option<Duration>) -> Result<Outcome> {
         let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().map_err(|_| anyhow!("a thread panicked"))?;
         threads.into_iter().map(join).collect()
     });
-    let mut latencies: Vec<Duration> = driven?.into_iter().flatten().collect();
-    let elapsed = start.elapsed();
-    latencies.sort_unstable();
-    Ok(Outcome {
-        requests: latencies.len(),
-        elapsed,
-        latencies,
-    })
+    Ok(Outcome::of(start.elapsed(), driven?.into_iter().flatten().collect()))
 }
 
 fn drive(
@@ -125,12 +167,12 @@ fn drive(
     mut connection: Connection,
     next: &AtomicUsize,
     start: Instant,
-    interval: Option<Duration>,
+    interval: Duration,
 ) -> Result<Vec<Duration>> {
     let mut latencies = Vec::new();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        let due = interval.map_or_else(Instant::now, |interval| start + interval.mul_f64(number as f64));
+        let due = start + interval.mul_f64(number as f64);
         if due.duration_since(start) >= load.duration {
             return Ok(latencies);
         }
@@ -169,29 +211,30 @@ impl Connection {
 
     fn exchange(&mut self, request: &[u8], expected_status: u16) -> Result<()> {
         self.stream.write_all(request)?;
-        let (status, length) = loop {
-            if let Some(head) = Head::parse(&self.received)? {
-                break (head.status, head.head_bytes + head.body_bytes);
-            }
-            self.receive()?;
-        };
-        while self.received.len() < length {
-            self.receive()?;
+        while !take_answer(&mut self.received, expected_status)? {
+            let count = self.stream.read(&mut self.buffer)?;
+            ensure!(count > 0, "the server closed a connection");
+            self.received.extend_from_slice(&self.buffer[..count]);
         }
-        if status != expected_status {
-            let answer = String::from_utf8_lossy(&self.received[..length.min(2048)]);
-            return Err(anyhow!("answered {status}: {answer}"));
-        }
-        self.received.advance(length);
         Ok(())
     }
+}
 
-    fn receive(&mut self) -> Result<()> {
-        let count = self.stream.read(&mut self.buffer)?;
-        ensure!(count > 0, "the server closed a connection");
-        self.received.extend_from_slice(&self.buffer[..count]);
-        Ok(())
+/// Whether a whole answer was there; it is gone then.
+fn take_answer(received: &mut BytesMut, expected_status: u16) -> Result<bool> {
+    let Some(head) = Head::parse(received)? else {
+        return Ok(false);
+    };
+    let length = head.head_bytes + head.body_bytes;
+    if received.len() < length {
+        return Ok(false);
     }
+    if head.status != expected_status {
+        let answer = String::from_utf8_lossy(&received[..length.min(2048)]);
+        return Err(anyhow!("answered {}: {answer}", head.status));
+    }
+    received.advance(length);
+    Ok(true)
 }
 
 /// What an answer's first lines say; every answer of the measured calls has a `content-length`, or no body.

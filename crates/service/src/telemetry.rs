@@ -1,8 +1,13 @@
 //! Logs as JSON lines on stderr, and spans to a collector when there is one.
 
+mod gathered;
 mod lines;
 
-use std::{panic, time::Duration};
+use std::{
+    io::{self, Stderr},
+    panic,
+    time::Duration,
+};
 
 use anyhow::Context;
 use opentelemetry::trace::TracerProvider;
@@ -11,9 +16,14 @@ use opentelemetry_sdk::{
     Resource,
     trace::{Sampler, SdkTracerProvider},
 };
-use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
-use self::lines::JsonLines;
+use self::{gathered::GatheredLines, lines::JsonLines};
 use crate::config::Environment;
 
 /// Actix logs each connection that does not speak HTTP as an error; anyone could fill the log, and nobody needs to act.
@@ -29,7 +39,10 @@ pub struct TelemetryConfig {
 }
 
 /// Running telemetry.
-pub struct Telemetry(SdkTracerProvider);
+pub struct Telemetry {
+    spans: SdkTracerProvider,
+    lines: GatheredLines<Stderr>,
+}
 
 impl TelemetryConfig {
     /// Reads `BOOKMESH_LOG` and `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -46,6 +59,8 @@ impl TelemetryConfig {
 impl Telemetry {
     /// Starts telemetry for the whole process. Needs a running tokio runtime when there is a collector.
     pub fn start(name: &'static str, config: TelemetryConfig) -> anyhow::Result<Self> {
+        let lines = GatheredLines::start(io::stderr())?;
+        let collected = collected_spans(config.collector.is_some());
         let provider = provider(name, config.collector.as_deref())?;
         let spans = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(name))
@@ -53,21 +68,32 @@ impl Telemetry {
             .with_threads(false)
             .with_tracked_inactivity(false);
         tracing_subscriber::registry()
-            .with(spans.with_filter(LevelFilter::INFO))
-            .with(JsonLines::new(name).with_filter(config.filter))
+            .with(spans.with_filter(collected))
+            .with(JsonLines::new(name, lines.clone()).with_filter(config.filter))
             .try_init()
             .context("installing telemetry")?;
         log_panics();
-        Ok(Self(provider))
+        Ok(Self { spans: provider, lines })
     }
 
-    /// Sends what the collector has not got yet.
+    /// Sends what the collector has not got yet, and writes the last lines.
     pub async fn stop(self) {
         // The exporter needs this thread's runtime to make progress while it is waited for.
-        let flushed = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
+        let flushed = tokio::task::spawn_blocking(move || self.spans.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
         if let Ok(Err(error)) = flushed {
             tracing::warn!(error = %error, "spans could not be sent to the collector");
         }
+        self.lines.flush();
+    }
+}
+
+/// With a collector, our own spans of every request too; those of libraries are too many.
+fn collected_spans(has_collector: bool) -> Targets {
+    let everything = Targets::new().with_default(LevelFilter::INFO);
+    if has_collector {
+        everything.with_target("edge_gateway", LevelFilter::DEBUG)
+    } else {
+        everything
     }
 }
 

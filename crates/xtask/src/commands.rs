@@ -4,9 +4,9 @@ use std::env;
 
 use anyhow::bail;
 
-use crate::{bench, check, down, openapi, run, sqlx_data, test, up};
+use crate::{bench, bench_edge, check, down, openapi, run, sqlx_data, test, up};
 
-const NAMES: &str = "commands: up, down, test, check, bench, sqlx, openapi";
+const NAMES: &str = "commands: up, down, test, check, bench, bench-edge, sqlx, openapi";
 
 /// Runs the command that the arguments name, in the folder of the workspace.
 pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
@@ -20,6 +20,7 @@ pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "test" => test::test(rest),
         "check" => check::check(rest).await,
         "bench" => bench::bench(rest),
+        "bench-edge" => bench_edge::bench_edge(rest),
         "sqlx" => sqlx_data::update(rest).await,
         "openapi" => openapi::update(),
         unknown => bail!("no command {unknown:?}; {NAMES}"),

@@ -1,6 +1,8 @@
 //! Tools that checks need and a fresh machine lacks. Cargo's go into the target folder, in a fixed version.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::Context;
 
 use crate::run;
 
@@ -42,4 +44,18 @@ pub(crate) fn npx(package: &str) -> anyhow::Result<Command> {
     let mut command = Command::new("npx");
     command.args(["--yes", package]);
     Ok(command)
+}
+
+/// A virtual environment that has a package of PyPI in the version that `requirement` names.
+pub(crate) fn python_package(requirement: &str) -> anyhow::Result<PathBuf> {
+    let folder = run::target_folder()?.join("tools").join(requirement.replace("==", "-"));
+    let done = folder.join("installed");
+    if !done.is_file() {
+        let mut make = Command::new("python3");
+        run::run(make.args(["-m", "venv"]).arg(&folder))?;
+        let mut install = Command::new(folder.join("bin/python"));
+        run::run(install.args(["-m", "pip", "install", "--quiet", requirement]))?;
+        fs::write(&done, "").context("noting that it is installed")?;
+    }
+    Ok(folder)
 }

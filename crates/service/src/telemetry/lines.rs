@@ -2,70 +2,82 @@
 
 use std::{
     fmt,
-    io::{self, Write},
+    io::{Stderr, Write},
     sync::OnceLock,
 };
 
 use opentelemetry::trace::TraceContextExt;
-use serde_json::{Map, Value};
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use tracing::{
-    Dispatch, Event, Subscriber,
+    Dispatch, Event, Level, Subscriber,
     dispatcher::WeakDispatch,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
+use super::gathered::GatheredLines;
 use crate::clock;
+
+/// Most lines are shorter.
+const LINE_BYTES: usize = 512;
 
 pub(super) struct JsonLines {
     service: &'static str,
+    output: GatheredLines<Stderr>,
     dispatch: OnceLock<WeakDispatch>,
 }
 
-/// Fields of a span or an event.
+/// Members of a JSON object, written as they come: a line is made for every request, so nothing is kept twice.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Members {
+    names: Vec<&'static str>,
+    json: Vec<u8>,
+}
+
+/// Fields of a span, each as the JSON that goes into every line within it.
+#[derive(Default)]
+struct SpanFields(Vec<(&'static str, Vec<u8>)>);
 
 impl JsonLines {
-    pub(super) fn new(service: &'static str) -> Self {
+    pub(super) fn new(service: &'static str, output: GatheredLines<Stderr>) -> Self {
         Self {
             service,
+            output,
             dispatch: OnceLock::new(),
         }
     }
 
-    fn line<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Map<String, Value>
+    fn line<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Vec<u8>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let metadata = event.metadata();
-        let mut line = Map::new();
-        line.insert(
-            "timestamp".into(),
-            clock::now().format(&Rfc3339).unwrap_or_default().into(),
-        );
-        line.insert("level".into(), metadata.level().as_str().into());
-        line.insert("service".into(), self.service.into());
-        line.insert("target".into(), metadata.target().into());
-        let mut fields = Fields::default();
-        event.record(&mut fields);
+        let mut line = Members {
+            names: Vec::with_capacity(16),
+            json: Vec::with_capacity(LINE_BYTES),
+        };
+        line.push_display("timestamp", clock::now().format(&Rfc3339).unwrap_or_default());
+        line.push("level", metadata.level().as_str());
+        line.push("service", self.service);
+        line.push("target", metadata.target());
+        event.record(&mut Recorder(&mut line));
         if let Some(span) = context.lookup_current() {
-            line.insert("span".into(), span.name().into());
+            line.push("span", span.name());
+            // The innermost span comes first and wins.
             for span in span.scope() {
-                if let Some(outer) = span.extensions().get::<Fields>() {
-                    append(&mut line, &outer.0);
+                if let Some(SpanFields(fields)) = span.extensions().get::<SpanFields>() {
+                    fields.iter().for_each(|(name, json)| line.push_raw(name, json));
                 }
             }
         }
-        self.append_trace(&mut line);
-        line.append(&mut fields.0);
-        line
+        self.push_trace(&mut line);
+        line.finish()
     }
 
     /// Asked of the dispatcher rather than the layer's context: the ids stay in the logs when the filter drops spans.
-    fn append_trace(&self, line: &mut Map<String, Value>) {
+    fn push_trace(&self, line: &mut Members) {
         let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) else {
             return;
         };
@@ -75,8 +87,8 @@ impl JsonLines {
             return;
         };
         let span = context.span();
-        line.insert("trace_id".into(), span.span_context().trace_id().to_string().into());
-        line.insert("span_id".into(), span.span_context().span_id().to_string().into());
+        line.push_display("trace_id", span.span_context().trace_id());
+        line.push_display("span_id", span.span_context().span_id());
     }
 }
 
@@ -91,57 +103,113 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
+        let mut fields = SpanFields::default();
+        attributes.record(&mut Recorder(&mut fields));
         span.extensions_mut().insert(fields);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
-            values.record(fields);
+        if let Some(fields) = span.extensions_mut().get_mut::<SpanFields>() {
+            values.record(&mut Recorder(fields));
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut text = Value::Object(self.line(event, &context)).to_string();
-        text.push('\n');
-        // There is nowhere left to report a log that cannot be written.
-        let _ = io::stderr().lock().write_all(text.as_bytes());
-    }
-}
-
-/// The innermost span comes first and wins.
-fn append(line: &mut Map<String, Value>, outer: &Map<String, Value>) {
-    for (name, value) in outer {
-        if !line.contains_key(name) {
-            line.insert(name.clone(), value.clone());
+        self.output.push(&self.line(event, &context));
+        // What may be the last that is heard of this process does not wait.
+        if *event.metadata().level() <= Level::WARN {
+            self.output.flush();
         }
     }
 }
 
-impl Visit for Fields {
+impl Members {
+    fn push_display(&mut self, name: &'static str, value: impl fmt::Display) {
+        if self.begin(name) {
+            // Writing to memory cannot fail. These texts need no escaping.
+            let _ = write!(self.json, "\"{value}\"");
+        }
+    }
+
+    fn push_raw(&mut self, name: &'static str, json: &[u8]) {
+        if self.begin(name) {
+            self.json.extend_from_slice(json);
+        }
+    }
+
+    /// A name that is there already keeps its first value.
+    fn begin(&mut self, name: &'static str) -> bool {
+        if self.names.contains(&name) {
+            return false;
+        }
+        self.json.push(if self.names.is_empty() { b'{' } else { b',' });
+        self.names.push(name);
+        write_json(name, &mut self.json);
+        self.json.push(b':');
+        true
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.json.extend_from_slice(b"}\n");
+        self.json
+    }
+}
+
+/// Takes a named value.
+trait Fields {
+    fn push(&mut self, name: &'static str, value: &(impl Serialize + ?Sized));
+}
+
+impl Fields for Members {
+    fn push(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
+        if self.begin(name) {
+            write_json(value, &mut self.json);
+        }
+    }
+}
+
+impl Fields for SpanFields {
+    /// The last value counts: a span's field may be recorded again.
+    fn push(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
+        let mut json = Vec::new();
+        write_json(value, &mut json);
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = json,
+            None => self.0.push((name, json)),
+        }
+    }
+}
+
+struct Recorder<'a, F>(&'a mut F);
+
+impl<F: Fields> Visit for Recorder<'_, F> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().into(), format!("{value:?}").into());
+        self.0.push(field.name(), &format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().into(), value.into());
+        self.0.push(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().into(), value.into());
+        self.0.push(field.name(), &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().into(), value.into());
+        self.0.push(field.name(), &value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().into(), value.into());
+        self.0.push(field.name(), &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().into(), value.into());
+        self.0.push(field.name(), &value);
     }
+}
+
+fn write_json(value: &(impl Serialize + ?Sized), json: &mut Vec<u8>) {
+    // Strings, numbers and booleans always have a JSON form, and writing to memory cannot fail.
+    let _ = serde_json::to_writer(json, value);
 }

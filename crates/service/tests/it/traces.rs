@@ -74,7 +74,7 @@ impl Traced {
     /// Ends the process and answers the line that the handler wrote.
     fn line_of_the_handler(mut self) -> Value {
         let log = BufReader::new(self.running.0.stderr.take().unwrap());
-        self.running.0.kill().unwrap();
+        crate::processes::terminate(&self.running.0);
         let lines = log
             .lines()
             .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
