@@ -7,7 +7,6 @@ use actix_web::HttpRequest;
 use bytes::Bytes;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use transcode::{Body, Match, peek};
 
@@ -15,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
+use crate::upstream::Connection;
 use crate::worker::Worker;
 use crate::{access, body};
 
@@ -94,7 +94,7 @@ impl Call<'_> {
         }
     }
 
-    fn channel(&self) -> Channel {
+    fn channel(&self) -> Connection {
         let upstream = self.worker.edge.served_by[self.found.index];
         match self.endpoint.output {
             Output::JsonStream | Output::RawStream => self.worker.channels.for_streams(upstream),
@@ -103,7 +103,7 @@ impl Call<'_> {
     }
 
     /// A client that the service is ready for.
-    pub(crate) async fn client(&self) -> Result<Grpc<Channel>, Problem> {
+    pub(crate) async fn client(&self) -> Result<Grpc<Connection>, Problem> {
         let mut client = Grpc::new(self.channel());
         match self.deadline.limit(client.ready()).await? {
             Ok(()) => Ok(client),

@@ -7,11 +7,11 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use futures::future::join_all;
 use serde::Serialize;
-use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::upstream::Connection;
 use crate::worker::Worker;
 
 const KEPT: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ impl Readiness {
     }
 }
 
-async fn is_serving(channel: Channel) -> bool {
+async fn is_serving(channel: Connection) -> bool {
     let mut client = HealthClient::new(channel);
     let answer = tokio::time::timeout(CHECK_TIMEOUT, client.check(HealthCheckRequest::default())).await;
     matches!(answer, Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving)

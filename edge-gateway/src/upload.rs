@@ -28,7 +28,7 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     let path = call.endpoint.rpc_path.clone();
     // A task of its own: were the call dropped with its caller, HTTP/2 would tell the service CANCEL, which a hyper
     // server takes for the end of the file. So it goes on until it has told that the pieces have ended too early.
-    let answer = tokio::spawn(async move { client.client_streaming(grpc_request, path, PieceCodec).await });
+    let answer = actix_web::rt::spawn(async move { client.client_streaming(grpc_request, path, PieceCodec).await });
     let feed = feed::File::of(call.request, raw, fields).send(payload, limit, sender);
     let exchange = async {
         let mut answer = answer;

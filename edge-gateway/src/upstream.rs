@@ -1,9 +1,14 @@
 //! The services behind the edge: which package is where, and the channels of one worker to them.
 
+mod connection;
+
+use std::time::Duration;
+
 use anyhow::{Context, anyhow};
 use prost_reflect::DescriptorPool;
 use service::config::Environment;
-use tonic::transport::Channel;
+
+pub(crate) use connection::Connection;
 
 /// Where the services of one proto package are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,10 +72,10 @@ pub(crate) fn find(upstreams: &[Upstream], package: &str) -> anyhow::Result<Upst
 
 /// The channels to each upstream. They live on the runtime of the worker that made them: a call then wakes no other thread.
 pub(crate) struct Channels {
-    calls: Vec<Channel>,
+    calls: Vec<Connection>,
     /// A connection has room for so many calls at once, and streams last: with their own, they never take the place of
     /// a call that would be over in a millisecond. It connects at the first stream.
-    streams: Vec<Channel>,
+    streams: Vec<Connection>,
 }
 
 impl Channels {
@@ -81,30 +86,30 @@ impl Channels {
         })
     }
 
-    pub(crate) fn for_calls(&self, upstream: UpstreamIndex) -> Channel {
+    pub(crate) fn for_calls(&self, upstream: UpstreamIndex) -> Connection {
         self.calls[upstream.0].clone()
     }
 
-    pub(crate) fn for_streams(&self, upstream: UpstreamIndex) -> Channel {
+    pub(crate) fn for_streams(&self, upstream: UpstreamIndex) -> Connection {
         self.streams[upstream.0].clone()
     }
 
     /// One for each upstream, in their order.
-    pub(crate) fn all(&self) -> &[Channel] {
+    pub(crate) fn all(&self) -> &[Connection] {
         &self.calls
     }
 }
 
 /// Packages at the same address share a channel.
-fn connect(upstreams: &[Upstream]) -> anyhow::Result<Vec<Channel>> {
-    let mut channels: Vec<Channel> = Vec::with_capacity(upstreams.len());
+fn connect(upstreams: &[Upstream]) -> anyhow::Result<Vec<Connection>> {
+    let mut channels: Vec<Connection> = Vec::with_capacity(upstreams.len());
     for (index, upstream) in upstreams.iter().enumerate() {
         let same_address = upstreams[..index]
             .iter()
             .position(|other| other.address == upstream.address);
         let channel = match same_address {
             Some(other) => channels[other].clone(),
-            None => service::client::channel(&upstream.address)
+            None => Connection::new(&upstream.address, Duration::from_secs(2))
                 .with_context(|| format!("the address of {}", upstream.package))?,
         };
         channels.push(channel);

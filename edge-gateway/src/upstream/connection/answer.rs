@@ -1,0 +1,62 @@
+//! The body of an answer, as it comes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use http_body::{Body, Frame};
+
+use super::upload::Uploading;
+
+/// Dropping it before its end tells the service that nobody listens any more.
+pub(crate) struct Answer {
+    stream: RecvStream,
+    has_data: bool,
+    /// What is still being sent ends with the answer.
+    _upload: Option<Uploading>,
+}
+
+impl Answer {
+    pub(super) fn new(stream: RecvStream, upload: Option<Uploading>) -> Self {
+        Self {
+            stream,
+            has_data: true,
+            _upload: upload,
+        }
+    }
+
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
+        let data = match ready!(self.stream.poll_data(context)) {
+            Some(Ok(data)) => data,
+            // The service had no need of the rest of the request.
+            Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => return Poll::Ready(None),
+            ended => return Poll::Ready(ended),
+        };
+        let released = self.stream.flow_control().release_capacity(data.len());
+        Poll::Ready(Some(released.map(|()| data)))
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if self.has_data {
+            match ready!(self.poll_data(context)) {
+                Some(data) => return Poll::Ready(Some(data.map(Frame::data))),
+                None => self.has_data = false,
+            }
+        }
+        let trailers = ready!(self.stream.poll_trailers(context));
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}
