@@ -1,26 +1,63 @@
 //! Who may pass: bearer tokens (RFC 6750) by the policy of the route.
 
+use std::net::IpAddr;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use service::identity::{Caller, Refusal, Verified, Verifier};
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::exchange;
+use crate::limit::Subject;
 use crate::policy::{Access, Policy};
 use crate::problem::Problem;
 
 /// The longest token that the verifier looks at, with some room; services take 16 KiB of all headers.
 const MAX_AUTHORIZATION_BYTES: usize = 9 * 1024;
 
-/// The token to send on, when the route needs one.
-pub(crate) async fn check<'h>(
-    policy: &Policy,
-    verifier: &Verifier,
-    headers: &'h HeaderMap,
-) -> Result<Option<&'h str>, Problem> {
+/// Who stands at the door.
+pub(crate) struct Visitor<'h> {
+    /// Whom the token names, also when it does not allow the call.
+    user_id: Option<Uuid>,
+    /// The token to send on, when the route needs one.
+    pub(crate) admission: Result<Option<&'h str>, Problem>,
+}
+
+impl Visitor<'_> {
+    /// Whom the call is counted against.
+    pub(crate) fn subject(&self, address: Option<IpAddr>) -> Subject {
+        match self.user_id {
+            Some(user_id) => Subject::User(user_id),
+            None => Subject::of_address(address),
+        }
+    }
+}
+
+/// Who calls, and whether the route is open to them.
+pub(crate) async fn check<'h>(policy: &Policy, verifier: &Verifier, headers: &'h HeaderMap) -> Visitor<'h> {
     let Access::User { scopes } = &policy.access else {
-        return Ok(None);
+        return Visitor {
+            user_id: None,
+            admission: Ok(None),
+        };
     };
+    match verify(verifier, headers).await {
+        Ok((user_id, verified, authorization)) => Visitor {
+            user_id: Some(user_id),
+            admission: match missing_scope(&verified, scopes) {
+                None => Ok(Some(authorization)),
+                Some(scope) => Err(insufficient(scope)),
+            },
+        },
+        Err(problem) => Visitor {
+            user_id: None,
+            admission: Err(problem),
+        },
+    }
+}
+
+async fn verify<'h>(verifier: &Verifier, headers: &'h HeaderMap) -> Result<(Uuid, Verified, &'h str), Problem> {
     let authorization = exchange::header(headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
     let token = bearer_token(authorization).ok_or_else(|| refused(Refusal::Missing))?;
     if authorization.len() > MAX_AUTHORIZATION_BYTES {
@@ -28,12 +65,8 @@ pub(crate) async fn check<'h>(
     }
     let verified = verifier.verify(token).await.map_err(refused)?;
     match verified.caller {
-        Caller::User { .. } => {}
-        Caller::Service { .. } => return Err(refused(Refusal::Invalid)),
-    }
-    match missing_scope(&verified, scopes) {
-        None => Ok(Some(authorization)),
-        Some(scope) => Err(insufficient(scope)),
+        Caller::User { user_id, .. } => Ok((user_id, verified, authorization)),
+        Caller::Service { .. } => Err(refused(Refusal::Invalid)),
     }
 }
 

@@ -6,6 +6,7 @@ use std::thread;
 
 use anyhow::Context;
 use prost_reflect::DescriptorPool;
+use redis::ConnectionInfo;
 use service::config::{Environment, ServiceConfig};
 use service::identity::ServiceSigner;
 
@@ -23,12 +24,14 @@ pub struct Config {
     pub(crate) signer: ServiceSigner,
     pub(crate) workers: NonZeroUsize,
     pub(crate) settings: Settings,
+    /// Through which replicas share their limits.
+    pub(crate) redis: Option<ConnectionInfo>,
     /// Read again at SIGHUP.
     pub(crate) settings_file: Option<PathBuf>,
 }
 
 impl Config {
-    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS` and the address of each package that has services.
+    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS`, `BOOKMESH_REDIS_URL` and the address of each package that has services.
     pub fn from_environment(environment: &mut Environment) -> Option<Self> {
         let service = ServiceConfig::from_environment(environment, "EDGE");
         let pool =
@@ -42,12 +45,14 @@ impl Config {
             Some(Some(_)) => environment.parsed_file("EDGE_SETTINGS", str::parse),
             Some(None) | None => Some(Settings::default()),
         };
+        let redis = environment.optional("BOOKMESH_REDIS_URL");
         Some(Self {
             service: service?,
             upstreams: upstreams?,
             signer: signer?,
             workers: workers?,
             settings: settings?,
+            redis: redis?,
             settings_file: settings_file?,
         })
     }

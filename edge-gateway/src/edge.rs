@@ -1,8 +1,10 @@
 //! Everything that the workers share.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
+use redis::ConnectionInfo;
 use service::identity::Verifier;
 use service::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +12,7 @@ use transcode::{Plans, Routes};
 
 use crate::contract::Contract;
 use crate::endpoint::Endpoint;
+use crate::limit::Limiter;
 use crate::observe::Observations;
 use crate::openapi;
 use crate::settings::{LiveSettings, Settings};
@@ -25,6 +28,8 @@ pub struct EdgeParts<'a> {
     pub verifier: Verifier,
     /// What can be changed later.
     pub settings: Settings,
+    /// Through which replicas share their limits; without it each has its own.
+    pub redis: Option<ConnectionInfo>,
     /// Where its figures are registered.
     pub metrics: &'a Metrics,
     /// Cancelled when the process has been asked to stop.
@@ -42,6 +47,7 @@ pub struct Edge {
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) verifier: Verifier,
     pub(crate) settings: Arc<LiveSettings>,
+    pub(crate) limiter: Limiter,
     pub(crate) observations: Observations,
     pub(crate) openapi: Bytes,
     /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
@@ -56,6 +62,7 @@ impl Edge {
             upstreams,
             verifier,
             settings,
+            redis,
             metrics,
             stopping,
         } = parts;
@@ -82,6 +89,7 @@ impl Edge {
             upstreams,
             verifier,
             settings: Arc::new(LiveSettings::new(settings)),
+            limiter: Limiter::new(redis, metrics, Instant::now())?,
             observations,
             openapi,
             stopping,

@@ -9,6 +9,7 @@ use service::trace;
 use uuid::Uuid;
 
 use crate::client::{self, ClientSettings};
+use crate::limit::Standing;
 use crate::problem::Occurrence;
 
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -22,6 +23,8 @@ pub(crate) struct Exchange {
     pub(crate) client: Option<IpAddr>,
     /// The route, once it is known.
     pub(crate) route: Option<usize>,
+    /// Where the caller stands with its limit, once that is known.
+    pub(crate) standing: Option<Standing>,
     /// What of the time was spent waiting for the service.
     pub(crate) upstream: Duration,
 }
@@ -35,6 +38,7 @@ impl Exchange {
             traceparent: trace::current_traceparent().unwrap_or_else(|| traceparent(request.headers())),
             client: client::address(request, settings),
             route: None,
+            standing: None,
             upstream: Duration::ZERO,
         }
     }

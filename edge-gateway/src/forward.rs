@@ -19,7 +19,7 @@ use crate::endpoint::{Input, Output};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
 use crate::worker::Worker;
-use crate::{access, observe, own, stream, unary, upload};
+use crate::{access, limit, observe, own, stream, unary, upload};
 
 const MAX_PATH_AND_QUERY_BYTES: usize = 8 * 1024;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
@@ -35,7 +35,7 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpRespon
         let mut exchange = Exchange::begin(&request, worker.edge.settings.load().client, started);
         let outcome = forward(&worker, &request, payload, &mut exchange).await;
         let mut response = outcome.unwrap_or_else(|problem| problem.to_response(exchange.occurrence(&request)));
-        stamp(&mut response, &exchange);
+        stamp(&mut response, &mut exchange);
         observe::answered(&worker.edge, &request, &exchange, &response);
         response
     }
@@ -53,13 +53,17 @@ async fn forward(
     if let Some(answer) = own::answer(worker, request).await {
         return answer;
     }
+    limit::guard(&worker.edge, exchange)?;
     let found = match find(&worker.edge, request)? {
         Routed::Route(found) => found,
         Routed::Options(response) => return Ok(response),
     };
     exchange.route = Some(found.index);
     let endpoint = &worker.edge.endpoints[found.index];
-    let authorization = access::check(&endpoint.policy, &worker.edge.verifier, request.headers()).await?;
+    let visitor = access::check(&endpoint.policy, &worker.edge.verifier, request.headers()).await;
+    let subject = visitor.subject(exchange.client);
+    limit::take(worker, subject, &endpoint.policy, exchange).await?;
+    let authorization = visitor.admission?;
     let deadline = Deadline::new(endpoint.policy.timeout, request.headers())?;
     let call = Call {
         worker,
@@ -141,13 +145,16 @@ fn check_head(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 /// What every answer carries.
-fn stamp(response: &mut HttpResponse, exchange: &Exchange) {
+fn stamp(response: &mut HttpResponse, exchange: &mut Exchange) {
     let headers = response.headers_mut();
     if let Ok(request_id) = HeaderValue::from_str(&exchange.request_id) {
         headers.insert(HeaderName::from_static(exchange::REQUEST_ID), request_id);
     }
     if let Ok(traceparent) = HeaderValue::from_str(&exchange.traceparent) {
         headers.insert(HeaderName::from_static(trace::TRACEPARENT), traceparent);
+    }
+    if let Some(standing) = exchange.standing.take() {
+        standing.stamp(headers);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

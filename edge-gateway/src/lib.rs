@@ -15,6 +15,7 @@ mod etag;
 mod exchange;
 mod forward;
 mod health;
+mod limit;
 mod mask;
 mod observe;
 mod openapi;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 pub use client::ClientSettings;
 pub use config::Config;
 pub use edge::{Edge, EdgeParts};
+pub use limit::LimitSettings;
 pub use openapi::contract_document;
 pub use settings::Settings;
 pub use upstream::Upstream;
@@ -65,6 +67,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         upstreams: config.upstreams,
         verifier,
         settings: config.settings,
+        redis: config.redis,
         metrics: service.metrics(),
         stopping: shutdown.clone(),
     })?;

@@ -1,4 +1,4 @@
-//! What the contract says of each RPC: who may call it, for how long, with how large a body.
+//! What the contract says of each RPC: who may call it, how often, for how long, with how large a body.
 
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ const DEFAULT_MAX_BODY_BYTES: u64 = 1024 * 1024;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Policy {
     pub(crate) access: Access,
+    pub(crate) rate_class: RateClass,
+    /// How many units of its class a call takes.
+    pub(crate) cost: u32,
     pub(crate) timeout: Duration,
     pub(crate) max_body_bytes: u64,
     pub(crate) long_running: bool,
@@ -24,6 +27,38 @@ pub(crate) struct Policy {
 pub(crate) enum Access {
     Public,
     User { scopes: Vec<String> },
+}
+
+/// What a call is counted as.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum RateClass {
+    Read,
+    Write,
+    Search,
+    Identity,
+    Upload,
+}
+
+impl RateClass {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Search => "search",
+            Self::Identity => "identity",
+            Self::Upload => "upload",
+        }
+    }
+
+    fn from_proto(class: proto::policy::RateClass) -> Self {
+        match class {
+            proto::policy::RateClass::Unspecified | proto::policy::RateClass::Read => Self::Read,
+            proto::policy::RateClass::Write => Self::Write,
+            proto::policy::RateClass::Search => Self::Search,
+            proto::policy::RateClass::Identity => Self::Identity,
+            proto::policy::RateClass::Upload => Self::Upload,
+        }
+    }
 }
 
 impl Policy {
@@ -47,6 +82,8 @@ impl Policy {
     }
 
     fn from_proto(policy: proto::Policy) -> Option<Self> {
+        let rate_class = RateClass::from_proto(policy.rate_class());
+        let cost = policy.cost.max(1);
         let access = match policy.auth() {
             proto::policy::Auth::Public => Access::Public,
             proto::policy::Auth::User => Access::User { scopes: policy.scopes },
@@ -56,6 +93,8 @@ impl Policy {
         let max_body_bytes = policy.max_body_bytes;
         Some(Self {
             access,
+            rate_class,
+            cost,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
             max_body_bytes: if max_body_bytes == 0 {
                 DEFAULT_MAX_BODY_BYTES

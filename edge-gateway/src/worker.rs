@@ -1,14 +1,16 @@
-//! What each Actix worker has for itself: its channels and its knowledge of how the services are.
+//! What each Actix worker has for itself: its channels, its line to Redis and its knowledge of how the services are.
 
 use std::sync::Arc;
 
 use crate::edge::Edge;
 use crate::health::Readiness;
+use crate::limit::Link;
 use crate::upstream::Channels;
 
 pub(crate) struct Worker {
     pub(crate) edge: Arc<Edge>,
     pub(crate) channels: Channels,
+    pub(crate) link: Link,
     pub(crate) readiness: Readiness,
 }
 
@@ -16,8 +18,10 @@ impl Worker {
     /// Must run on the worker's own runtime, which its channels then live on.
     pub(crate) fn new(edge: Arc<Edge>) -> anyhow::Result<Self> {
         let channels = Channels::connect(&edge.upstreams)?;
+        let link = edge.limiter.link();
         Ok(Self {
             edge,
+            link,
             channels,
             readiness: Readiness::default(),
         })

@@ -27,6 +27,7 @@ pub struct App {
     pub seen: Arc<Seen>,
     pub stop: CancellationToken,
     pub edge: Option<JoinHandle<anyhow::Result<()>>>,
+    metrics: Metrics,
     client: reqwest::Client,
     service_stop: CancellationToken,
 }
@@ -34,6 +35,11 @@ pub struct App {
 impl App {
     /// With the library behind it.
     pub async fn start() -> Self {
+        Self::start_configured(Settings::default(), None).await
+    }
+
+    /// With the library behind it, an operator's settings, and the Redis of this address.
+    pub async fn start_configured(settings: Settings, redis: Option<&str>) -> Self {
         let seen = Arc::new(Seen::default());
         let for_service = Arc::clone(&seen);
         let service = AnyService::new(move |rpc, request| {
@@ -41,7 +47,9 @@ impl App {
             async move { library::call(seen, &rpc, request).await }
         });
         let routes = tonic::service::Routes::new(Named::<false>(service));
-        Self::start_with("library.v1", &compile(Path::new("library.proto")), routes, seen).await
+        let descriptor_set = compile(Path::new("library.proto"));
+        let redis = redis.map(|url| url.parse().unwrap());
+        Self::start_edge("library.v1", &descriptor_set, routes, seen, settings, redis).await
     }
 
     pub async fn start_with(
@@ -49,6 +57,17 @@ impl App {
         descriptor_set: &[u8],
         routes: tonic::service::Routes,
         seen: Arc<Seen>,
+    ) -> Self {
+        Self::start_edge(package, descriptor_set, routes, seen, Settings::default(), None).await
+    }
+
+    async fn start_edge(
+        package: &str,
+        descriptor_set: &[u8],
+        routes: tonic::service::Routes,
+        seen: Arc<Seen>,
+        settings: Settings,
+        redis: Option<redis::ConnectionInfo>,
     ) -> Self {
         let service_stop = CancellationToken::new();
         let service_address = serve(routes, service_stop.clone()).await;
@@ -59,12 +78,14 @@ impl App {
         let issuer = TestIssuer::new();
         let stop = CancellationToken::new();
         let verifier = issuer.verifier("edge-gateway");
+        let metrics = Metrics::new();
         let edge = Edge::compile(EdgeParts {
             descriptor_set,
             upstreams: vec![upstream],
             verifier,
-            settings: Settings::default(),
-            metrics: &Metrics::new(),
+            settings,
+            redis,
+            metrics: &metrics,
             stopping: stop.clone(),
         })
         .unwrap();
@@ -83,6 +104,7 @@ impl App {
             seen,
             stop,
             edge: Some(edge),
+            metrics,
             client,
             service_stop,
         }
@@ -102,6 +124,15 @@ impl App {
     pub fn user_request(&self, method: &str, path: &str) -> RequestBuilder {
         self.request(method, path)
             .bearer_auth(self.issuer.access_token(Uuid::now_v7()))
+    }
+
+    /// The value of a metric without labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = self.metrics.encode();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no metric {name} in {text}"))
     }
 
     pub fn stop_service(&self) {

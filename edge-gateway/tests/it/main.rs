@@ -7,6 +7,7 @@ mod app;
 mod conditions;
 mod health;
 mod library;
+mod limits;
 mod never;
 mod openapi;
 mod problems;

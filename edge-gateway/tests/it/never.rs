@@ -1,4 +1,4 @@
-//! What the edge never has: a database, and a word of the business.
+//! What the edge never has: a database, and a word of the business. Redis holds its limits, and nothing that must last.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 fn the_edge_depends_on_no_database_and_no_event() {
     let manifest = include_str!("../../Cargo.toml");
 
-    for dependency in ["sqlx", "postgres", "redis", "async-nats", "outbox"] {
+    for dependency in ["sqlx", "postgres", "async-nats", "outbox"] {
         assert!(!manifest.contains(dependency), "{dependency}");
     }
 }
