@@ -10,6 +10,9 @@ pub use client::{Answer, Client, PASSWORD};
 pub use export::{Export, ExportShape};
 pub use usage::{Usage, usage};
 
+/// A file for `EDGE_SETTINGS` whose limits no load on one machine reaches.
+pub const GENEROUS_SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/generous.toml");
+
 /// Starts the whole platform from the binaries beside the running test, in a folder that goes with it.
 ///
 /// # Errors

@@ -11,14 +11,16 @@ use std::{
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use devstack::{Devstack, Ports};
 use serde_json::{Value, json};
 use system_tests::{
+    GENEROUS_SETTINGS,
     load::{Load, Outcome, at_rate, request, saturate},
     report::{Median, machine, mebibytes, milliseconds, table},
 };
 
 use crate::{
-    children::{Folder, Process},
+    children::{self, Folder, Process},
     envoy, messages,
 };
 
@@ -52,8 +54,9 @@ pub fn run(binaries: &Path, filters: &[&str]) -> Result<()> {
     let envoy = envoy
         .first()
         .map(|word| PathBuf::from(word.trim_start_matches("--envoy=")));
+    let stores = children::runtime()?.block_on(Devstack::start_temporary(Ports::default()))?;
     let service = Process::of_own(&["answering", &folder.to_string_lossy()])?;
-    let mut servers = start_servers(binaries, folder, service.port, envoy.as_deref())?;
+    let mut servers = start_servers(binaries, folder, &stores.redis_url(), service.port, envoy.as_deref())?;
     let calls = calls();
     let named = |name: &str| words.contains(&name);
     let any_server = servers.iter().any(|server| named(server.name));
@@ -94,10 +97,16 @@ fn calls() -> Vec<Call> {
     ]
 }
 
-fn start_servers(binaries: &Path, folder: &Path, upstream: u16, envoy: Option<&Path>) -> Result<Vec<Server>> {
+fn start_servers(
+    binaries: &Path,
+    folder: &Path,
+    redis_url: &str,
+    upstream: u16,
+    envoy: Option<&Path>,
+) -> Result<Vec<Server>> {
     let server = |name, process| Server { name, process };
     let mut servers = vec![
-        server("edge", start_edge(binaries, folder, upstream)?),
+        server("edge", start_edge(binaries, folder, redis_url, upstream)?),
         server("actix", Process::of_own(&["ceiling"])?),
     ];
     if let Some(binary) = envoy {
@@ -109,12 +118,14 @@ fn start_servers(binaries: &Path, folder: &Path, upstream: u16, envoy: Option<&P
     Ok(servers)
 }
 
-fn start_edge(binaries: &Path, folder: &Path, upstream: u16) -> Result<Process> {
+fn start_edge(binaries: &Path, folder: &Path, redis_url: &str, upstream: u16) -> Result<Process> {
     let port = free_port()?;
     let mut command = Command::new(binaries.join("edge-gateway"));
     command
         .env("EDGE_LISTEN", format!("127.0.0.1:{port}"))
         .env("EDGE_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()?))
+        .env("EDGE_SETTINGS", GENEROUS_SETTINGS)
+        .env("BOOKMESH_REDIS_URL", redis_url)
         .env("EDGE_SERVICE_KEY", folder.join("service.pem"))
         .env("BOOKMESH_SERVICE_KEYS", folder.join("services.jwks.json"));
     for package in ["AUTH", "BOOKMARKS", "IMPORT", "TASK", "ENRICH"] {

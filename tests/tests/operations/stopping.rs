@@ -11,7 +11,7 @@ use std::{
 use anyhow::Result;
 use devstack::platform::{PROGRAMS, Platform};
 use serde_json::{Value, json};
-use system_tests::{Client, Export, ExportShape, start_platform};
+use system_tests::{Client, Export, ExportShape, GENEROUS_SETTINGS, start_platform_with};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -32,7 +32,7 @@ const SHAPE: ExportShape = ExportShape {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_every_process_well_after_it_has_answered() -> Result<()> {
-    let platform = start_platform().await?;
+    let platform = start_platform_with(&[("EDGE_SETTINGS", GENEROUS_SETTINGS)]).await?;
     let client = Client::register(&platform.edge_url(), "busy@example.com").await?;
     let mut saved = Vec::new();
     for program in PROGRAMS {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use devstack::platform::Platform;
 use system_tests::{
-    Usage,
+    GENEROUS_SETTINGS, Usage,
     report::{machine, mebibytes, table},
     usage,
 };
@@ -34,7 +34,8 @@ async fn main() -> Result<()> {
         .nth(1)
         .map(PathBuf::from)
         .context("usage: bench <folder of the binaries>")?;
-    let platform = Platform::start_temporary(&binaries, Vec::new()).await?;
+    let environment = vec![("EDGE_SETTINGS".to_owned(), GENEROUS_SETTINGS.to_owned())];
+    let platform = Platform::start_temporary(&binaries, environment).await?;
 
     machine(&binaries);
     idle(&platform)?;
