@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, Script};
@@ -19,8 +19,12 @@ use super::key::Key;
 /// How long a request waits for Redis.
 const BUDGET: Duration = Duration::from_millis(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Before the next try to connect. It grows with each failure, and with each loss that soon follows a success: a Redis that
+/// is just too slow must not fill the log.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// A connection that has lived so long was a good one.
+const STEADY_AFTER: Duration = Duration::from_secs(10);
 /// One late answer may be this machine's fault; a broken connection counts at once.
 const LATE_ANSWERS: u32 = 3;
 
@@ -44,16 +48,22 @@ struct Redis {
     figures: Arc<Figures>,
     state: RefCell<State>,
     late_answers: Cell<u32>,
+    pause: Cell<Duration>,
 }
 
 enum State {
     Connecting,
     /// Tried to connect, and failed.
     CutOff,
-    Linked {
-        connection: MultiplexedConnection,
-        losses: u64,
-    },
+    Linked(Connection),
+}
+
+#[derive(Clone)]
+struct Connection {
+    redis: MultiplexedConnection,
+    /// The losses when it was made, which tell it from the one before.
+    losses: u64,
+    made: Instant,
 }
 
 impl Link {
@@ -67,6 +77,7 @@ impl Link {
                 figures: Arc::clone(figures),
                 state: RefCell::new(State::Connecting),
                 late_answers: Cell::new(0),
+                pause: Cell::new(FIRST_PAUSE),
             });
             actix_web::rt::spawn(Rc::clone(&redis).connect());
             redis
@@ -79,10 +90,11 @@ impl Link {
         let Some(redis) = &self.redis else { return false };
         let is_stale = match &*redis.state.borrow() {
             State::Connecting | State::CutOff => return false,
-            State::Linked { losses, .. } => *losses != redis.outage.losses.load(Ordering::Relaxed),
+            State::Linked(connection) => connection.losses != redis.outage.losses.load(Ordering::Relaxed),
         };
         if is_stale {
-            redis.reconnect();
+            redis.leave();
+            actix_web::rt::spawn(Rc::clone(redis).connect());
         }
         !is_stale
     }
@@ -92,22 +104,22 @@ impl Link {
         let redis = self.redis.as_ref()?;
         let mut connection = match &*redis.state.borrow() {
             State::Connecting | State::CutOff => return None,
-            State::Linked { connection, .. } => connection.clone(),
+            State::Linked(connection) => connection.clone(),
         };
         redis.figures.round_trips.inc();
-        match timeout(BUDGET, take(&redis.script, &mut connection, key, rate, ask)).await {
+        match timeout(BUDGET, take(&redis.script, &mut connection.redis, key, rate, ask)).await {
             Ok(Ok((taken, _))) => {
                 redis.late_answers.set(0);
                 Some(taken)
             }
             Ok(Err(error)) => {
-                redis.lose(&error.to_string());
+                redis.lose(&connection, &error.to_string());
                 None
             }
             Err(_) => {
                 redis.late_answers.set(redis.late_answers.get() + 1);
                 if redis.late_answers.get() >= LATE_ANSWERS {
-                    redis.lose("no answer in time");
+                    redis.lose(&connection, "no answer in time");
                 }
                 None
             }
@@ -135,19 +147,28 @@ async fn take(
 }
 
 impl Redis {
-    fn lose(self: &Rc<Self>, cause: &str) {
-        if !matches!(*self.state.borrow(), State::Linked { .. }) {
+    /// Gives a connection up, unless an earlier request has done so.
+    fn lose(self: &Rc<Self>, lost: &Connection, cause: &str) {
+        let is_current = matches!(&*self.state.borrow(), State::Linked(connection) if connection.losses == lost.losses);
+        if !is_current {
             return;
         }
         self.outage.losses.fetch_add(1, Ordering::Relaxed);
-        self.reconnect();
+        self.leave();
         self.cut_off(cause);
+        if lost.made.elapsed() >= STEADY_AFTER {
+            self.pause.set(FIRST_PAUSE);
+        }
+        let redis = Rc::clone(self);
+        actix_web::rt::spawn(async move {
+            redis.rest().await;
+            redis.connect().await;
+        });
     }
 
-    fn reconnect(self: &Rc<Self>) {
+    fn leave(&self) {
         self.state.replace(State::Connecting);
         self.figures.linked_workers.dec();
-        actix_web::rt::spawn(Rc::clone(self).connect());
     }
 
     /// The first worker that is cut off says so for all.
@@ -164,18 +185,22 @@ impl Redis {
     }
 
     async fn connect(self: Rc<Self>) {
-        let mut pause = FIRST_PAUSE;
         loop {
             let losses = self.outage.losses.load(Ordering::Relaxed);
             let cause = match timeout(CONNECT_TIMEOUT, self.try_to_connect()).await {
-                Ok(Ok(connection)) => return self.linked(connection, losses),
+                Ok(Ok(redis)) => return self.linked(redis, losses),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no connection in time".to_owned(),
             };
             self.cut_off(&cause);
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.rest().await;
         }
+    }
+
+    async fn rest(&self) {
+        let pause = self.pause.get();
+        self.pause.set((pause * 2).min(LONGEST_PAUSE));
+        sleep(pause).await;
     }
 
     /// A connection that answers within the budget, and knows the script.
@@ -192,10 +217,15 @@ impl Redis {
         Ok(connection)
     }
 
-    fn linked(&self, connection: MultiplexedConnection, losses: u64) {
+    fn linked(&self, redis: MultiplexedConnection, losses: u64) {
+        let connection = Connection {
+            redis,
+            losses,
+            made: Instant::now(),
+        };
         self.late_answers.set(0);
         self.figures.linked_workers.inc();
-        let was_cut_off = matches!(self.state.replace(State::Linked { connection, losses }), State::CutOff);
+        let was_cut_off = matches!(self.state.replace(State::Linked(connection)), State::CutOff);
         if was_cut_off && self.outage.cut_off.fetch_sub(1, Ordering::Relaxed) == 1 {
             tracing::info!("redis can be asked again, replicas share their limits");
         }
