@@ -27,8 +27,8 @@ pub struct App {
     pub seen: Arc<Seen>,
     pub stop: CancellationToken,
     pub edge: Option<JoinHandle<anyhow::Result<()>>>,
+    pub service_stop: CancellationToken,
     client: reqwest::Client,
-    service_stop: CancellationToken,
 }
 
 impl App {
@@ -50,8 +50,21 @@ impl App {
         routes: tonic::service::Routes,
         seen: Arc<Seen>,
     ) -> Self {
-        let service_stop = CancellationToken::new();
-        let service_address = serve(routes, service_stop.clone()).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service_address = listener.local_addr().unwrap();
+        let mut app = Self::start_at(package, descriptor_set, service_address, Settings::default()).await;
+        serve_on(listener, routes, app.service_stop.clone()).await;
+        app.seen = seen;
+        app
+    }
+
+    /// With whatever listens at the address behind it.
+    pub async fn start_at(
+        package: &str,
+        descriptor_set: &[u8],
+        service_address: SocketAddr,
+        settings: Settings,
+    ) -> Self {
         let upstream = Upstream {
             package: package.to_owned(),
             address: format!("http://{service_address}"),
@@ -63,7 +76,7 @@ impl App {
             descriptor_set,
             upstreams: vec![upstream],
             verifier,
-            settings: Settings::default(),
+            settings,
             metrics: &Metrics::new(),
             stopping: stop.clone(),
         })
@@ -80,11 +93,11 @@ impl App {
         Self {
             address,
             issuer,
-            seen,
+            seen: Arc::default(),
             stop,
             edge: Some(edge),
+            service_stop: CancellationToken::new(),
             client,
-            service_stop,
         }
     }
 
@@ -133,18 +146,16 @@ pub fn compile(file: &Path) -> Vec<u8> {
     compiler.encode_file_descriptor_set()
 }
 
-async fn serve(routes: tonic::service::Routes, stop: CancellationToken) -> SocketAddr {
+/// Serves on a port that is open already, until the token is cancelled.
+pub async fn serve_on(listener: TcpListener, routes: tonic::service::Routes, stop: CancellationToken) {
     let (health, health_service) = tonic_health::server::health_reporter();
     health
         .set_service_status("", tonic_health::ServingStatus::Serving)
         .await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .add_routes(routes.add_service(health_service));
     tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned()));
-    address
 }
 
 /// A problem with everything that all of them have.
