@@ -12,6 +12,7 @@ use crate::contract::Contract;
 use crate::endpoint::Endpoint;
 use crate::observe::Observations;
 use crate::openapi;
+use crate::resilience::{self, Figures};
 use crate::settings::{LiveSettings, Settings};
 use crate::upstream::{self, Upstream, UpstreamIndex};
 
@@ -39,6 +40,9 @@ pub struct Edge {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Who serves each route, in the same order.
     pub(crate) served_by: Vec<UpstreamIndex>,
+    /// The service of each route, in the same order, as breakers and limits count them.
+    pub(crate) service_of: Vec<usize>,
+    pub(crate) figures: Figures,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) verifier: Verifier,
     pub(crate) settings: Arc<LiveSettings>,
@@ -74,11 +78,15 @@ impl Edge {
             .iter()
             .map(|route| upstream::find(&upstreams, &package(route)));
         let served_by = served_by.collect::<anyhow::Result<_>>()?;
+        let (services, service_of) = resilience::services(&routes);
+        let figures = Figures::new(metrics, services);
         Ok(Self {
             plans,
             routes,
             endpoints,
             served_by,
+            service_of,
+            figures,
             upstreams,
             verifier,
             settings: Arc::new(LiveSettings::new(settings)),

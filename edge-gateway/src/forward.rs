@@ -58,6 +58,9 @@ async fn forward(
     };
     exchange.route = Some(found.index);
     let endpoint = &worker.edge.endpoints[found.index];
+    let overload = worker.edge.settings.load().overload;
+    let service = worker.edge.service_of[found.index];
+    let _place = worker.resilience.enter(&overload, service, endpoint.policy.group)?;
     let authorization = access::check(&endpoint.policy, &worker.edge.verifier, request.headers()).await?;
     let deadline = Deadline::new(endpoint.policy.timeout, request.headers())?;
     let call = Call {

@@ -21,6 +21,7 @@ mod openapi;
 mod own;
 mod policy;
 mod problem;
+mod resilience;
 mod respond;
 mod settings;
 mod stream;
@@ -46,6 +47,7 @@ pub use client::ClientSettings;
 pub use config::Config;
 pub use edge::{Edge, EdgeParts};
 pub use openapi::contract_document;
+pub use resilience::{BreakerSettings, OverloadSettings, RetrySettings};
 pub use settings::Settings;
 pub use upstream::Upstream;
 
@@ -93,7 +95,7 @@ fn start(
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
     let app = move || {
-        let worker = worker::Worker::new(Arc::clone(&edge)).expect("the addresses were read before");
+        let worker = worker::Worker::new(Arc::clone(&edge), workers).expect("the addresses were read before");
         App::new()
             .app_data(Rc::new(worker))
             .default_service(web::to(forward::handle))

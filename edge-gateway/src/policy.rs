@@ -6,6 +6,8 @@ use anyhow::Context;
 use bookmesh_proto::edge::v1 as proto;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
+use crate::resilience::Group;
+
 const POLICY_OPTION: &str = "bookmesh.edge.v1.policy";
 /// For an RPC that does not say, so that nothing runs for ever.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,6 +20,10 @@ pub(crate) struct Policy {
     pub(crate) timeout: Duration,
     pub(crate) max_body_bytes: u64,
     pub(crate) long_running: bool,
+    /// What it fails and is refused together with.
+    pub(crate) group: Group,
+    /// When a second attempt starts beside a first that has not answered.
+    pub(crate) hedge_after: Option<Duration>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +53,8 @@ impl Policy {
     }
 
     fn from_proto(policy: proto::Policy) -> Option<Self> {
+        let group = Group::of(policy.rate_class());
+        let hedge_after = policy.hedge_after.and_then(|delay| Duration::try_from(delay).ok());
         let access = match policy.auth() {
             proto::policy::Auth::Public => Access::Public,
             proto::policy::Auth::User => Access::User { scopes: policy.scopes },
@@ -63,6 +71,8 @@ impl Policy {
                 max_body_bytes
             },
             long_running: policy.long_running,
+            group,
+            hedge_after,
         })
     }
 }

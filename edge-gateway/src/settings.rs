@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::client;
+use crate::{client, resilience};
 
 /// One table of the file for each part of the edge; what is not said has its default, and an unknown name is an error.
 #[derive(Clone, PartialEq, Default, Debug, Deserialize)]
@@ -19,6 +19,12 @@ use crate::client;
 pub struct Settings {
     /// Who the caller is, behind proxies.
     pub client: client::ClientSettings,
+    /// When a service that fails is left alone.
+    pub breaker: resilience::BreakerSettings,
+    /// When a call is sent a second time.
+    pub retry: resilience::RetrySettings,
+    /// When there is too much to do.
+    pub overload: resilience::OverloadSettings,
 }
 
 impl FromStr for Settings {

@@ -27,6 +27,7 @@ pub struct App {
     pub seen: Arc<Seen>,
     pub stop: CancellationToken,
     pub edge: Option<JoinHandle<anyhow::Result<()>>>,
+    pub metrics: Metrics,
     pub service_stop: CancellationToken,
     client: reqwest::Client,
 }
@@ -71,13 +72,14 @@ impl App {
         };
         let issuer = TestIssuer::new();
         let stop = CancellationToken::new();
+        let metrics = Metrics::new();
         let verifier = issuer.verifier("edge-gateway");
         let edge = Edge::compile(EdgeParts {
             descriptor_set,
             upstreams: vec![upstream],
             verifier,
             settings,
-            metrics: &Metrics::new(),
+            metrics: &metrics,
             stopping: stop.clone(),
         })
         .unwrap();
@@ -96,6 +98,7 @@ impl App {
             seen: Arc::default(),
             stop,
             edge: Some(edge),
+            metrics,
             service_stop: CancellationToken::new(),
             client,
         }
