@@ -208,9 +208,8 @@ impl Resilience {
 
     /// A worker sees its share of the calls only.
     fn breaker_settings(&self, settings: &Settings) -> BreakerSettings {
-        let minimum_calls = settings.breaker.minimum_calls.div_ceil(self.workers);
         BreakerSettings {
-            minimum_calls: minimum_calls.max(MINIMUM_CALLS.min(settings.breaker.minimum_calls)),
+            minimum_calls: minimum_calls(settings.breaker.minimum_calls, self.workers),
             ..settings.breaker
         }
     }
@@ -220,6 +219,11 @@ impl Resilience {
     }
 }
 
+/// A worker's part of the calls that a breaker waits for.
+fn minimum_calls(for_all: u32, workers: u32) -> u32 {
+    for_all.div_ceil(workers).max(MINIMUM_CALLS.min(for_all))
+}
+
 /// A worker's part of the bounds for the process.
 fn bounds(settings: &OverloadSettings, workers: u32) -> Bounds {
     let part = |number: u32| number.div_ceil(workers).max(1);
@@ -227,5 +231,19 @@ fn bounds(settings: &OverloadSettings, workers: u32) -> Bounds {
         initial: part(settings.initial_calls),
         minimum: part(settings.minimum_calls),
         maximum: part(settings.maximum_calls),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_divide_what_is_for_the_process() {
+        let bounds = bounds(&OverloadSettings::default(), 3);
+
+        assert_eq!((bounds.initial, bounds.minimum, bounds.maximum), (171, 11, 1_366));
+        assert_eq!([1, 2, 4, 64].map(|workers| minimum_calls(20, workers)), [20, 10, 5, 5]);
+        assert_eq!(minimum_calls(2, 8), 2, "somebody who wants fewer gets fewer");
     }
 }

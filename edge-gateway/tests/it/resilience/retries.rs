@@ -120,9 +120,10 @@ async fn no_attempt_begins_that_cannot_end_in_time() {
     let app = start(&service, "[retry]\npause_min_ms = 60000\npause_max_ms = 60000\n").await;
     service.fail_next(1, &unavailable());
 
-    // At once, and not only when the deadline has passed.
     assert_eq!(get(&app, "/v1/read").await.status(), 503);
+
     assert_eq!(service.calls(), 1);
+    assert_eq!(second_attempts(&app, "retry"), 0.0, "it was waited for");
 }
 
 #[tokio::test]
