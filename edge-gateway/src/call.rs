@@ -1,7 +1,6 @@
 //! One call of a service: its message, its metadata, its errors.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use actix_web::HttpRequest;
 use bytes::Bytes;
@@ -46,12 +45,21 @@ impl Call<'_> {
         if !self.has_body() {
             return self.message(&[]);
         }
+        self.check_room()?;
         let length = exchange::header(self.request.headers(), "content-length");
         if self.endpoint.input == Input::Json && length != Some("0") {
             body::check_is_json(self.request)?;
         }
         let content = body::read(self.request, payload, self.endpoint.policy.max_body_bytes).await?;
         self.message(&content)
+    }
+
+    /// A call that would not be made needs no body.
+    fn check_room(&self) -> Result<(), Problem> {
+        let edge = &self.worker.edge;
+        let service = edge.service_of[self.found.index];
+        let resilience = &self.worker.resilience;
+        resilience.check_room(&edge.settings.load(), service, self.endpoint.policy.rate_class)
     }
 
     /// Protobuf merges what comes later into what came first, so the parts are written one after the other; the path
@@ -103,12 +111,11 @@ impl Call<'_> {
     }
 
     /// A client that the service is ready for.
-    pub(crate) async fn client(&self) -> Result<Grpc<Connection>, Problem> {
+    pub(crate) async fn client(&self) -> Result<Grpc<Connection>, Status> {
         let mut client = Grpc::new(self.channel());
-        match self.deadline.limit(client.ready()).await? {
-            Ok(()) => Ok(client),
-            Err(_) => Err(Problem::unreachable()),
-        }
+        let ready = client.ready().await;
+        ready.map_err(|error| Status::from_error(error.into()))?;
+        Ok(client)
     }
 
     /// Gives a message the metadata that services get. Nothing else of the caller's headers goes through.
@@ -127,17 +134,6 @@ impl Call<'_> {
         let client = self.exchange.client.map(|address| address.to_string());
         set(metadata, "x-client-address", client.as_deref());
         grpc_request
-    }
-
-    /// Waits for the service, and notes for how long.
-    pub(crate) async fn wait<T>(
-        &mut self,
-        answer: impl Future<Output = Result<T, Status>>,
-    ) -> Result<Result<T, Status>, Problem> {
-        let started = Instant::now();
-        let outcome = self.deadline.limit(answer).await;
-        self.exchange.upstream += started.elapsed();
-        outcome
     }
 
     pub(crate) fn problem(&self, status: &Status) -> Problem {

@@ -15,6 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::limit::Limiter;
 use crate::observe::Observations;
 use crate::openapi;
+use crate::resilience::{self, Figures};
 use crate::settings::{LiveSettings, Settings};
 use crate::upstream::{self, Upstream, UpstreamIndex};
 
@@ -44,6 +45,9 @@ pub struct Edge {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Who serves each route, in the same order.
     pub(crate) served_by: Vec<UpstreamIndex>,
+    /// The service of each route, in the same order, as breakers and limits count them.
+    pub(crate) service_of: Vec<usize>,
+    pub(crate) figures: Figures,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) verifier: Verifier,
     pub(crate) settings: Arc<LiveSettings>,
@@ -81,11 +85,15 @@ impl Edge {
             .iter()
             .map(|route| upstream::find(&upstreams, &package(route)));
         let served_by = served_by.collect::<anyhow::Result<_>>()?;
+        let (services, service_of) = resilience::services(&routes);
+        let figures = Figures::new(metrics, services);
         Ok(Self {
             plans,
             routes,
             endpoints,
             served_by,
+            service_of,
+            figures,
             upstreams,
             verifier,
             settings: Arc::new(LiveSettings::new(settings)),

@@ -10,6 +10,7 @@ use transcode::{Body, Found, Route, Routes, Segment, Template};
 
 use crate::mask::MaskRule;
 use crate::policy::Policy;
+use crate::resilience::Repeat;
 
 const HTTP_BODY: &str = "google.api.HttpBody";
 
@@ -27,6 +28,7 @@ pub(crate) struct Endpoint {
     /// The number of the answer's `next_page_token`.
     pub(crate) next_page_token: Option<u32>,
     pub(crate) mask: Option<MaskRule>,
+    pub(crate) repeat: Repeat,
 }
 
 /// How the request gets its body.
@@ -99,6 +101,7 @@ impl Endpoint {
             response_etag: text_field(&rpc.output(), "etag"),
             next_page_token: text_field(&rpc.output(), "next_page_token").filter(|_| route.http_method == "GET"),
             mask: MaskRule::of(route),
+            repeat: Repeat::of(rpc, policy.hedge_after, text_field(&rpc.input(), "request_id"))?,
             policy,
         })
     }

@@ -60,6 +60,11 @@ async fn forward(
     };
     exchange.route = Some(found.index);
     let endpoint = &worker.edge.endpoints[found.index];
+    let overload = worker.edge.settings.load().overload;
+    let service = worker.edge.service_of[found.index];
+    let _place = worker
+        .resilience
+        .enter(&overload, service, endpoint.policy.rate_class)?;
     let visitor = access::check(&endpoint.policy, &worker.edge.verifier, request.headers()).await;
     let subject = visitor.subject(exchange.client);
     limit::take(worker, subject, &endpoint.policy, exchange).await?;

@@ -22,6 +22,7 @@ mod openapi;
 mod own;
 mod policy;
 mod problem;
+mod resilience;
 mod respond;
 mod settings;
 mod stream;
@@ -48,6 +49,7 @@ pub use config::Config;
 pub use edge::{Edge, EdgeParts};
 pub use limit::LimitSettings;
 pub use openapi::contract_document;
+pub use resilience::{BreakerSettings, OverloadSettings, RetrySettings};
 pub use settings::Settings;
 pub use upstream::Upstream;
 
@@ -96,7 +98,7 @@ fn start(
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
     let app = move || {
-        let worker = worker::Worker::new(Arc::clone(&edge)).expect("the addresses were read before");
+        let worker = worker::Worker::new(Arc::clone(&edge), workers).expect("the addresses were read before");
         App::new()
             .app_data(Rc::new(worker))
             .default_service(web::to(forward::handle))

@@ -21,6 +21,8 @@ pub(crate) struct Policy {
     pub(crate) timeout: Duration,
     pub(crate) max_body_bytes: u64,
     pub(crate) long_running: bool,
+    /// When a second attempt starts beside a first that has not answered.
+    pub(crate) hedge_after: Option<Duration>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,7 +31,7 @@ pub(crate) enum Access {
     User { scopes: Vec<String> },
 }
 
-/// What a call is counted as.
+/// What a call is counted as, and the RPCs that fail and are refused together with it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum RateClass {
     Read,
@@ -40,6 +42,13 @@ pub(crate) enum RateClass {
 }
 
 impl RateClass {
+    pub(crate) const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Search, Self::Identity, Self::Upload];
+
+    /// Its place in [`RateClass::ALL`].
+    pub(crate) fn place(self) -> usize {
+        self as usize
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -84,6 +93,7 @@ impl Policy {
     fn from_proto(policy: proto::Policy) -> Option<Self> {
         let rate_class = RateClass::from_proto(policy.rate_class());
         let cost = policy.cost.max(1);
+        let hedge_after = policy.hedge_after.and_then(|delay| Duration::try_from(delay).ok());
         let access = match policy.auth() {
             proto::policy::Auth::Public => Access::Public,
             proto::policy::Auth::User => Access::User { scopes: policy.scopes },
@@ -102,6 +112,7 @@ impl Policy {
                 max_body_bytes
             },
             long_running: policy.long_running,
+            hedge_after,
         })
     }
 }

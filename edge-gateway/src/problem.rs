@@ -15,6 +15,8 @@ use serde::Serialize;
 use tonic::Code;
 use transcode::FieldViolation;
 
+pub(crate) use status::is_timeout;
+
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 /// `domain` of what the edge itself refuses; services have their own.
 const EDGE_DOMAIN: &str = "edge";

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{client, limit};
+use crate::{client, limit, resilience};
 
 /// One table of the file for each part of the edge; what is not said has its default, and an unknown name is an error.
 #[derive(Clone, PartialEq, Default, Debug, Deserialize)]
@@ -21,6 +21,12 @@ pub struct Settings {
     pub client: client::ClientSettings,
     /// How often callers may call.
     pub limits: limit::LimitSettings,
+    /// When a service that fails is left alone.
+    pub breaker: resilience::BreakerSettings,
+    /// When a call is sent a second time.
+    pub retry: resilience::RetrySettings,
+    /// When there is too much to do.
+    pub overload: resilience::OverloadSettings,
 }
 
 impl FromStr for Settings {

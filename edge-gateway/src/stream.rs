@@ -17,8 +17,8 @@ use crate::codec::RawCodec;
 use crate::endpoint::Output;
 use crate::exchange;
 use crate::problem::{Occurrence, Problem};
-use crate::respond;
 use crate::worker::Worker;
+use crate::{resilience, respond};
 
 /// Keeps proxies from closing a quiet stream, and finds out that the caller is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -35,15 +35,10 @@ enum Format {
 
 pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpResponse, Problem> {
     let message = call.read_message(payload).await?;
-    let mut client = call.client().await?;
-    // No grpc-timeout: the deadline is for the first message, the stream goes on for as long as it likes.
-    let grpc_request = call.grpc_request(Bytes::from(message));
-    let path = call.endpoint.rpc_path.clone();
-    let opened = call.wait(async move {
-        let mut messages = client
-            .server_streaming(grpc_request, path, RawCodec)
-            .await?
-            .into_inner();
+    let path = &call.endpoint.rpc_path;
+    let opened = resilience::send(&mut call, message.into(), async |mut client, grpc_request| {
+        let answers = client.server_streaming(grpc_request, path.clone(), RawCodec).await?;
+        let mut messages = answers.into_inner();
         let first = messages.message().await?;
         Ok((messages, first))
     });

@@ -11,7 +11,7 @@ use crate::codec::RawCodec;
 use crate::endpoint::RequestEtag;
 use crate::etag::EntityTags;
 use crate::problem::Problem;
-use crate::respond;
+use crate::{resilience, respond};
 
 /// A caller who names more versions than this has no idea of any.
 const MAX_ETAGS: usize = 8;
@@ -90,10 +90,10 @@ async fn send_for_each(
 }
 
 async fn send(call: &mut Call<'_>, message: Bytes) -> Result<Result<Bytes, Status>, Problem> {
-    let mut client = call.client().await?;
-    let mut grpc_request = call.grpc_request(message);
-    grpc_request.set_timeout(call.deadline.remaining());
-    let answer = client.unary(grpc_request, call.endpoint.rpc_path.clone(), RawCodec);
-    let outcome = call.wait(answer).await?;
-    Ok(outcome.map(tonic::Response::into_inner))
+    let path = &call.endpoint.rpc_path;
+    resilience::send(call, message, async |mut client, grpc_request| {
+        let answer = client.unary(grpc_request, path.clone(), RawCodec).await?;
+        Ok(answer.into_inner())
+    })
+    .await
 }

@@ -3,6 +3,8 @@
 mod feed;
 mod pieces;
 
+use std::time::Instant;
+
 use actix_web::HttpResponse;
 use actix_web::web::Payload;
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use crate::body;
 use crate::call::Call;
 use crate::endpoint::RawBody;
 use crate::problem::Problem;
+use crate::resilience::Attempt;
 use crate::respond;
 use pieces::{PieceCodec, Pieces};
 
@@ -21,7 +24,9 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     let mut fields = Vec::new();
     call.push_fields(&mut fields)?;
 
-    let mut client = call.client().await?;
+    let attempt = Attempt::begin(&call, Instant::now())?;
+    let client = call.deadline.limit(call.client()).await?;
+    let mut client = client.map_err(|status| call.problem(&status))?;
     let (sender, pieces) = Pieces::channel();
     let mut grpc_request = call.grpc_request(pieces);
     grpc_request.set_timeout(call.deadline.remaining());
@@ -40,6 +45,7 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
         joined(answer.await)
     };
     let outcome = call.deadline.limit(exchange).await??;
+    attempt.end(&outcome);
     call.exchange.upstream = call.exchange.started.elapsed();
     match outcome {
         Ok(response) => respond::success(&call, response.get_ref()),

@@ -16,7 +16,7 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 impl Problem {
     /// `is_conditional`: the caller sent If-Match.
     pub(crate) fn from_status(status: &Status, is_conditional: bool) -> Self {
-        if status.message() == "Timeout expired" {
+        if is_timeout(status) {
             return Self::deadline_exceeded();
         }
         // A source means that the status was made here, from a failed connection, and was never sent by a service.
@@ -82,6 +82,11 @@ impl Problem {
         }
         self.retry_after = details.retry_info().and_then(|info| info.retry_delay);
     }
+}
+
+/// Written by tonic on either side when the time of grpc-timeout is over; its code is not always DEADLINE_EXCEEDED.
+pub(crate) fn is_timeout(status: &Status) -> bool {
+    status.message() == "Timeout expired"
 }
 
 /// `bookmark.to_read[3]` becomes `bookmark.toRead[3]`.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message;
 use serde_json::{Value, json};
 
-use crate::app::{App, compile};
+use crate::app::{App, Setup, compile};
 use crate::library::Seen;
 use crate::server::{AnyService, Named, one};
 
@@ -61,7 +61,12 @@ async fn it_is_served_and_documented() {
     });
     let routes = tonic::service::Routes::new(Named::<true>(service));
 
-    let app = App::start_with("greeter.v1", &compile(&file), routes, Arc::new(Seen::default())).await;
+    let setup = Setup {
+        package: "greeter.v1",
+        descriptor_set: compile(&file),
+        ..Setup::library("")
+    };
+    let app = App::start_with(setup, routes, Arc::new(Seen::default())).await;
 
     let answer: Value = app
         .get("/v1/people/Ada:greet?language=de")

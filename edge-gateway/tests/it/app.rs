@@ -27,9 +27,34 @@ pub struct App {
     pub seen: Arc<Seen>,
     pub stop: CancellationToken,
     pub edge: Option<JoinHandle<anyhow::Result<()>>>,
-    metrics: Metrics,
+    /// For what is changed while it serves.
+    pub parts: Arc<Edge>,
+    pub metrics: Metrics,
+    pub service_stop: CancellationToken,
     client: reqwest::Client,
-    service_stop: CancellationToken,
+}
+
+/// What an edge of a test is made of.
+pub struct Setup {
+    pub package: &'static str,
+    pub descriptor_set: Vec<u8>,
+    /// Where the services of the package are, as the environment says it.
+    pub address: String,
+    pub settings: Settings,
+    pub redis: Option<redis::ConnectionInfo>,
+}
+
+impl Setup {
+    /// The contract of the library, and whatever is at an address behind it.
+    pub fn library(address: impl Into<String>) -> Self {
+        Self {
+            package: "library.v1",
+            descriptor_set: compile(Path::new("library.proto")),
+            address: address.into(),
+            settings: Settings::default(),
+            redis: None,
+        }
+    }
 }
 
 impl App {
@@ -47,66 +72,63 @@ impl App {
             async move { library::call(seen, &rpc, request).await }
         });
         let routes = tonic::service::Routes::new(Named::<false>(service));
-        let descriptor_set = compile(Path::new("library.proto"));
-        let redis = redis.map(|url| url.parse().unwrap());
-        Self::start_edge("library.v1", &descriptor_set, routes, seen, settings, redis).await
+        let setup = Setup {
+            settings,
+            redis: redis.map(|url| url.parse().unwrap()),
+            ..Setup::library("")
+        };
+        Self::start_with(setup, routes, seen).await
     }
 
-    pub async fn start_with(
-        package: &str,
-        descriptor_set: &[u8],
-        routes: tonic::service::Routes,
-        seen: Arc<Seen>,
-    ) -> Self {
-        Self::start_edge(package, descriptor_set, routes, seen, Settings::default(), None).await
+    /// With these services behind it, wherever they come to be.
+    pub async fn start_with(setup: Setup, routes: tonic::service::Routes, seen: Arc<Seen>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let mut app = Self::start_at(Setup { address, ..setup }).await;
+        serve_on(listener, routes, app.service_stop.clone()).await;
+        app.seen = seen;
+        app
     }
 
-    async fn start_edge(
-        package: &str,
-        descriptor_set: &[u8],
-        routes: tonic::service::Routes,
-        seen: Arc<Seen>,
-        settings: Settings,
-        redis: Option<redis::ConnectionInfo>,
-    ) -> Self {
-        let service_stop = CancellationToken::new();
-        let service_address = serve(routes, service_stop.clone()).await;
+    /// With whatever listens at the address behind it.
+    pub async fn start_at(setup: Setup) -> Self {
         let upstream = Upstream {
-            package: package.to_owned(),
-            address: format!("http://{service_address}"),
+            package: setup.package.to_owned(),
+            address: setup.address,
         };
         let issuer = TestIssuer::new();
         let stop = CancellationToken::new();
-        let verifier = issuer.verifier("edge-gateway");
         let metrics = Metrics::new();
+        let verifier = issuer.verifier("edge-gateway");
         let edge = Edge::compile(EdgeParts {
-            descriptor_set,
+            descriptor_set: &setup.descriptor_set,
             upstreams: vec![upstream],
             verifier,
-            settings,
-            redis,
+            settings: setup.settings,
+            redis: setup.redis,
             metrics: &metrics,
             stopping: stop.clone(),
         })
         .unwrap();
+        let parts = Arc::new(edge);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let edge = tokio::spawn(edge_gateway::serve(
-            Arc::new(edge),
+            Arc::clone(&parts),
             listener,
             NonZeroUsize::MIN,
             stop.clone(),
         ));
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             address,
             issuer,
-            seen,
+            seen: Arc::default(),
             stop,
             edge: Some(edge),
+            parts,
             metrics,
-            client,
-            service_stop,
+            service_stop: CancellationToken::new(),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
         }
     }
 
@@ -164,18 +186,16 @@ pub fn compile(file: &Path) -> Vec<u8> {
     compiler.encode_file_descriptor_set()
 }
 
-async fn serve(routes: tonic::service::Routes, stop: CancellationToken) -> SocketAddr {
+/// Serves on a port that is open already, until the token is cancelled.
+pub async fn serve_on(listener: TcpListener, routes: tonic::service::Routes, stop: CancellationToken) {
     let (health, health_service) = tonic_health::server::health_reporter();
     health
         .set_service_status("", tonic_health::ServingStatus::Serving)
         .await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .add_routes(routes.add_service(health_service));
     tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned()));
-    address
 }
 
 /// A problem with everything that all of them have.

@@ -1,0 +1,152 @@
+//! The one place where calls are sent, and sent again. Nothing else in the system retries an RPC.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use crate::upstream::Connection;
+use bytes::Bytes;
+use futures::future::{Either, select};
+use tonic::Status;
+use tonic::client::Grpc;
+
+use super::Attempt;
+use super::figures::SecondAttempt;
+use super::verdict::{Fault, Pushback};
+use crate::call::Call;
+use crate::endpoint::Output;
+use crate::problem::Problem;
+
+/// What a service has answered, or why it was not asked.
+type Answer<T> = Result<Result<T, Status>, Problem>;
+
+/// Sends a message, at most twice, and waits for what `work` makes of it.
+pub(crate) async fn send<T>(
+    call: &mut Call<'_>,
+    message: Bytes,
+    work: impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
+) -> Answer<T> {
+    let started = Instant::now();
+    let edge = &call.worker.edge;
+    let service = edge.service_of[call.found.index];
+    let retry = edge.settings.load().retry;
+    call.worker.resilience.earn(&retry, service);
+    let answer = match call.endpoint.repeat.hedge_after.filter(|_| retry.enabled) {
+        Some(hedge_after) => Box::pin(send_hedged(call, message, &work, hedge_after)).await,
+        None => {
+            let answer = attempt(call, message.clone(), started, &work).await;
+            match pause_before_second(call, &message, &answer) {
+                Some(pause) => Box::pin(second(call, message, &work, pause, answer)).await,
+                None => answer,
+            }
+        }
+    };
+    call.exchange.upstream += started.elapsed();
+    answer
+}
+
+/// Every attempt is made here.
+async fn attempt<T>(
+    call: &Call<'_>,
+    message: Bytes,
+    now: Instant,
+    work: &impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
+) -> Answer<T> {
+    let attempt = Attempt::begin(call, now)?;
+    let mut grpc_request = call.grpc_request(message);
+    match call.endpoint.output {
+        Output::Json | Output::Raw => grpc_request.set_timeout(call.deadline.remaining()),
+        // The deadline is for the first message, the stream goes on for as long as it likes.
+        Output::JsonStream | Output::RawStream => {}
+    }
+    let answer = async { work(call.client().await?, grpc_request).await };
+    match call.deadline.limit(answer).await {
+        Ok(outcome) => {
+            attempt.end(&outcome);
+            Ok(outcome)
+        }
+        Err(problem) => {
+            attempt.time_out();
+            Err(problem)
+        }
+    }
+}
+
+/// How long to wait before the second attempt; nothing when there must be none.
+fn pause_before_second<T>(call: &Call<'_>, message: &[u8], answer: &Answer<T>) -> Option<Duration> {
+    // What the edge itself refused, it would refuse again.
+    let Ok(Err(status)) = answer else { return None };
+    let endpoint = call.endpoint;
+    let is_harmless = || endpoint.repeat.is_harmless(endpoint.request_etag, message);
+    let retry = call.worker.edge.settings.load().retry;
+    if !retry.enabled || !Fault::of(status).may_be_repeated(is_harmless()) {
+        return None;
+    }
+    let pause = match Pushback::of(status) {
+        Pushback::None => retry.pause(rand::random()),
+        Pushback::After(pause) => pause,
+        Pushback::Never => return None,
+    };
+    has_time_for(call, pause).then_some(())?;
+    may_send_again(call, SecondAttempt::Retry).then_some(pause)
+}
+
+/// No attempt begins that cannot end in time.
+fn has_time_for(call: &Call<'_>, pause: Duration) -> bool {
+    let service = call.worker.edge.service_of[call.found.index];
+    pause + call.worker.resilience.usual(service) < call.deadline.remaining()
+}
+
+fn may_send_again(call: &Call<'_>, kind: SecondAttempt) -> bool {
+    let service = call.worker.edge.service_of[call.found.index];
+    let retry = call.worker.edge.settings.load().retry;
+    call.worker.resilience.spend(&retry, Instant::now(), service, kind)
+}
+
+async fn second<T>(
+    call: &Call<'_>,
+    message: Bytes,
+    work: &impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
+    pause: Duration,
+    first: Answer<T>,
+) -> Answer<T> {
+    tokio::time::sleep(pause).await;
+    match attempt(call, message, Instant::now(), work).await {
+        Ok(outcome) => Ok(outcome),
+        // The service's own word on the first attempt says more than that there was no second.
+        Err(_) => first,
+    }
+}
+
+/// The second attempt starts beside the first, which is late; the first good answer counts, and the other call is
+/// cancelled by being dropped.
+async fn send_hedged<T>(
+    call: &Call<'_>,
+    message: Bytes,
+    work: &impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
+    hedge_after: Duration,
+) -> Answer<T> {
+    let mut first = pin!(attempt(call, message.clone(), Instant::now(), work));
+    let early = tokio::time::timeout(hedge_after, first.as_mut()).await;
+    if let Ok(answer) = early {
+        return match pause_before_second(call, &message, &answer) {
+            Some(pause) => second(call, message, work, pause, answer).await,
+            None => answer,
+        };
+    }
+    if !has_time_for(call, Duration::ZERO) || !may_send_again(call, SecondAttempt::Hedge) {
+        return first.await;
+    }
+    let second = pin!(attempt(call, message, Instant::now(), work));
+    match select(first, second).await {
+        Either::Left((answer, _)) | Either::Right((answer, _)) if is_good(&answer) => answer,
+        Either::Left((_, other)) | Either::Right((_, other)) => other.await,
+    }
+}
+
+fn is_good<T>(answer: &Answer<T>) -> bool {
+    match answer {
+        Ok(Ok(_)) => true,
+        Ok(Err(status)) => Fault::of(status) == Fault::None,
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,185 @@
+//! What the end of a call says: of the service, and of whether the call may be sent again.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// gRPC's way for a service to say when to come again, in milliseconds; anything but a number means never.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// Why a call has no answer of use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// No connection could be made: the service has not seen the call.
+    Unreachable,
+    /// The connection was being closed, or the stream refused: the service has not worked on the call.
+    NotProcessed,
+    /// The connection broke; the service may have worked on the call.
+    Broken,
+    /// The service says that it cannot answer at the moment.
+    Unavailable,
+    /// The service is broken inside.
+    Internal,
+    TimedOut,
+    /// It is an answer: the service does what it should.
+    None,
+}
+
+impl Fault {
+    pub(super) fn of(status: &Status) -> Self {
+        if crate::problem::is_timeout(status) {
+            return Self::TimedOut;
+        }
+        if let Some(source) = status.source() {
+            return Self::of_connection(source);
+        }
+        match status.code() {
+            Code::Unavailable => Self::Unavailable,
+            Code::Internal | Code::Unknown => Self::Internal,
+            Code::DeadlineExceeded => Self::TimedOut,
+            Code::Ok
+            | Code::Cancelled
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::DataLoss
+            | Code::Unauthenticated => Self::None,
+        }
+    }
+
+    fn of_connection(mut error: &(dyn Error + 'static)) -> Self {
+        loop {
+            if error.is::<tonic::ConnectError>() {
+                return Self::Unreachable;
+            }
+            if error.downcast_ref::<h2::Error>().is_some_and(was_not_processed) {
+                return Self::NotProcessed;
+            }
+            match error.source() {
+                Some(source) => error = source,
+                None => return Self::Broken,
+            }
+        }
+    }
+
+    /// Whether a second attempt may help. `is_harmless`: the service may work on the call twice.
+    pub(super) fn may_be_repeated(self, is_harmless: bool) -> bool {
+        match self {
+            Self::Unreachable | Self::NotProcessed => true,
+            Self::Broken | Self::Unavailable => is_harmless,
+            // There is no time left, and what fails inside fails again.
+            Self::TimedOut | Self::Internal | Self::None => false,
+        }
+    }
+}
+
+/// The peer refused the stream before any work, or said by GOAWAY which streams it has seen, and this is none of them (h2
+/// fails no other stream with that error).
+fn was_not_processed(error: &h2::Error) -> bool {
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// When a service wants to be called again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pushback {
+    None,
+    After(Duration),
+    Never,
+}
+
+impl Pushback {
+    pub(super) fn of(status: &Status) -> Self {
+        if let Some(value) = status.metadata().get(PUSHBACK) {
+            let milliseconds = value.to_str().ok().and_then(|text| text.parse().ok());
+            return milliseconds.map_or(Self::Never, |milliseconds| {
+                Self::After(Duration::from_millis(milliseconds))
+            });
+        }
+        match status.get_details_retry_info().and_then(|info| info.retry_delay) {
+            Some(delay) => Self::After(delay),
+            None => Self::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn only_what_the_service_is_to_blame_for_is_a_fault() {
+        let of = |code| Fault::of(&Status::new(code, "x"));
+
+        assert_eq!(of(Code::Unavailable), Fault::Unavailable);
+        assert_eq!(of(Code::DeadlineExceeded), Fault::TimedOut);
+        assert_eq!(
+            (of(Code::Internal), of(Code::Unknown)),
+            (Fault::Internal, Fault::Internal)
+        );
+        for code in [
+            Code::NotFound,
+            Code::InvalidArgument,
+            Code::Aborted,
+            Code::PermissionDenied,
+            Code::ResourceExhausted,
+        ] {
+            assert_eq!(of(code), Fault::None, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_worked_on_may_be_repeated_whatever_it_is() {
+        for (fault, always, when_harmless) in [
+            (Fault::Unreachable, true, true),
+            (Fault::NotProcessed, true, true),
+            (Fault::Broken, false, true),
+            (Fault::Unavailable, false, true),
+            (Fault::Internal, false, false),
+            (Fault::TimedOut, false, false),
+            (Fault::None, false, false),
+        ] {
+            assert_eq!(fault.may_be_repeated(false), always, "{fault:?}");
+            assert_eq!(fault.may_be_repeated(true), when_harmless, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_reset_is_only_harmless_when_it_refuses() {
+        let reset = |reason: h2::Reason| {
+            let mut status = Status::unavailable("reset");
+            status.set_source(std::sync::Arc::new(h2::Error::from(reason)));
+            Fault::of(&status)
+        };
+
+        // Made here rather than by the peer, and therefore not proof of anything.
+        assert_eq!(reset(h2::Reason::REFUSED_STREAM), Fault::Broken);
+        assert_eq!(reset(h2::Reason::INTERNAL_ERROR), Fault::Broken);
+    }
+
+    #[test]
+    fn a_service_may_say_when_and_that_it_wants_no_second_attempt() {
+        let with_metadata = |value: &'static str| {
+            let mut status = Status::unavailable("x");
+            status.metadata_mut().insert(PUSHBACK, value.parse().unwrap());
+            Pushback::of(&status)
+        };
+        let mut details = ErrorDetails::new();
+        details.set_retry_info(Some(Duration::from_secs(2)));
+        let with_details = Status::with_error_details(Code::Unavailable, "x", details);
+
+        assert_eq!(with_metadata("120"), Pushback::After(Duration::from_millis(120)));
+        assert_eq!(with_metadata("-1"), Pushback::Never);
+        assert_eq!(Pushback::of(&with_details), Pushback::After(Duration::from_secs(2)));
+        assert_eq!(Pushback::of(&Status::unavailable("x")), Pushback::None);
+    }
+}
