@@ -15,6 +15,7 @@ use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
+use crate::upstream::{Picked, Ticket};
 use crate::worker::Worker;
 use crate::{access, body};
 
@@ -94,7 +95,7 @@ impl Call<'_> {
         }
     }
 
-    fn channel(&self) -> Channel {
+    fn pick(&self) -> Option<Picked> {
         let upstream = self.worker.edge.served_by[self.found.index];
         match self.endpoint.output {
             Output::JsonStream | Output::RawStream => self.worker.channels.for_streams(upstream),
@@ -102,11 +103,12 @@ impl Call<'_> {
         }
     }
 
-    /// A client that the service is ready for.
-    pub(crate) async fn client(&self) -> Result<Grpc<Channel>, Problem> {
-        let mut client = Grpc::new(self.channel());
+    /// A client that the service is ready for, and the ticket to tell how the call ended.
+    pub(crate) async fn client(&self) -> Result<(Grpc<Channel>, Ticket), Problem> {
+        let Picked { channel, ticket } = self.pick().ok_or_else(Problem::unreachable)?;
+        let mut client = Grpc::new(channel);
         match self.deadline.limit(client.ready()).await? {
-            Ok(()) => Ok(client),
+            Ok(()) => Ok((client, ticket)),
             Err(_) => Err(Problem::unreachable()),
         }
     }

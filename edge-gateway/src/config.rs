@@ -4,13 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
 
-use anyhow::Context;
 use prost_reflect::DescriptorPool;
 use service::config::{Environment, ServiceConfig};
 use service::identity::ServiceSigner;
 
 use crate::settings::Settings;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Address, Finding, Upstream};
 
 pub(crate) const NAME: &str = "edge-gateway";
 /// The package that answers with the keys of access tokens.
@@ -20,6 +19,9 @@ const KEY_PACKAGE: &str = "bookmesh.auth.v1";
 pub struct Config {
     pub(crate) service: ServiceConfig,
     pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) finding: Finding,
+    /// Where the keys of access tokens are asked for.
+    pub(crate) key_server: String,
     pub(crate) signer: ServiceSigner,
     pub(crate) workers: NonZeroUsize,
     pub(crate) settings: Settings,
@@ -28,12 +30,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS` and the address of each package that has services.
+    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS`, `EDGE_KEYS_ADDRESS`, `EDGE_ZONE` and the address of each package that has services.
     pub fn from_environment(environment: &mut Environment) -> Option<Self> {
         let service = ServiceConfig::from_environment(environment, "EDGE");
         let pool =
             DescriptorPool::decode(bookmesh_proto::FILE_DESCRIPTOR_SET).expect("the build has compiled the contract");
         let upstreams = upstream::from_environment(environment, &pool);
+        let finding = Finding::from_environment(environment);
+        let key_server = key_server(environment, upstreams.as_deref());
         let signer = environment.parsed_file("EDGE_SERVICE_KEY", |pem| ServiceSigner::new(NAME, pem));
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = environment.or("EDGE_WORKERS", cores);
@@ -45,6 +49,8 @@ impl Config {
         Some(Self {
             service: service?,
             upstreams: upstreams?,
+            finding: finding?,
+            key_server: key_server?,
             signer: signer?,
             workers: workers?,
             settings: settings?,
@@ -53,12 +59,19 @@ impl Config {
     }
 }
 
-impl Config {
-    /// Where the keys of access tokens are.
-    pub(crate) fn key_server(&self) -> anyhow::Result<&str> {
-        let upstream = self.upstreams.iter().find(|upstream| upstream.package == KEY_PACKAGE);
-        upstream
-            .map(|upstream| upstream.address.as_str())
-            .context("the contract has no package with keys")
+/// Asked for every few seconds by the process as a whole, so one address is enough: a mesh's, a service's of the cluster, or
+/// the first of several.
+fn key_server(environment: &mut Environment, upstreams: Option<&[Upstream]>) -> Option<String> {
+    if let Some(address) = environment.optional("EDGE_KEYS_ADDRESS")? {
+        return Some(address);
+    }
+    let upstream = upstreams?.iter().find(|upstream| upstream.package == KEY_PACKAGE);
+    let address = upstream.and_then(|upstream| upstream.parsed_address().ok());
+    match address.as_ref().and_then(Address::first) {
+        Some(address) => Some(address.to_owned()),
+        None => environment.wrong(
+            "EDGE_KEYS_ADDRESS",
+            format!("is missing: {KEY_PACKAGE} has no address of its own"),
+        ),
     }
 }

@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::observe::Observations;
 use crate::openapi;
 use crate::settings::{LiveSettings, Settings};
-use crate::upstream::{self, Upstream, UpstreamIndex};
+use crate::upstream::{self, Directory, Endpoints, Finding, Upstream, UpstreamIndex};
 
 /// What an edge is made of.
 pub struct EdgeParts<'a> {
@@ -21,6 +21,8 @@ pub struct EdgeParts<'a> {
     pub descriptor_set: &'a [u8],
     /// Where the services of each package are.
     pub upstreams: Vec<Upstream>,
+    /// Where endpoints are looked for.
+    pub finding: Finding,
     /// Checks access tokens.
     pub verifier: Verifier,
     /// What can be changed later.
@@ -40,6 +42,8 @@ pub struct Edge {
     /// Who serves each route, in the same order.
     pub(crate) served_by: Vec<UpstreamIndex>,
     pub(crate) upstreams: Vec<Upstream>,
+    /// What is known of each upstream's endpoints, in the same order.
+    pub(crate) endpoints_of: Vec<Arc<Endpoints>>,
     pub(crate) verifier: Verifier,
     pub(crate) settings: Arc<LiveSettings>,
     pub(crate) observations: Observations,
@@ -54,6 +58,7 @@ impl Edge {
         let EdgeParts {
             descriptor_set,
             upstreams,
+            finding,
             verifier,
             settings,
             metrics,
@@ -74,12 +79,18 @@ impl Edge {
             .iter()
             .map(|route| upstream::find(&upstreams, &package(route)));
         let served_by = served_by.collect::<anyhow::Result<_>>()?;
+        let directory = Directory::new(finding);
+        let endpoints_of = upstreams
+            .iter()
+            .map(|upstream| directory.endpoints(&upstream.parsed_address()?))
+            .collect::<anyhow::Result<_>>()?;
         Ok(Self {
             plans,
             routes,
             endpoints,
             served_by,
             upstreams,
+            endpoints_of,
             verifier,
             settings: Arc::new(LiveSettings::new(settings)),
             observations,

@@ -47,7 +47,7 @@ pub use config::Config;
 pub use edge::{Edge, EdgeParts};
 pub use openapi::contract_document;
 pub use settings::Settings;
-pub use upstream::Upstream;
+pub use upstream::{Finding, Upstream};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -58,11 +58,12 @@ const DRAIN_SECONDS: u64 = 25;
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
     let service = Service::start(config::NAME, &config.service, shutdown.clone()).await?;
     let service_keys = config.service.service_keys.clone();
-    let verifier = Verifier::remote(config::NAME, config.key_server()?, service_keys, config.signer.clone())?;
+    let verifier = Verifier::remote(config::NAME, &config.key_server, service_keys, config.signer.clone())?;
     verifier.start(&service);
     let edge = Edge::compile(EdgeParts {
         descriptor_set: bookmesh_proto::FILE_DESCRIPTOR_SET,
         upstreams: config.upstreams,
+        finding: config.finding,
         verifier,
         settings: config.settings,
         metrics: service.metrics(),

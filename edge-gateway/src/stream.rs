@@ -18,6 +18,7 @@ use crate::endpoint::Output;
 use crate::exchange;
 use crate::problem::{Occurrence, Problem};
 use crate::respond;
+use crate::upstream::Ticket;
 use crate::worker::Worker;
 
 /// Keeps proxies from closing a quiet stream, and finds out that the caller is gone.
@@ -35,7 +36,7 @@ enum Format {
 
 pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpResponse, Problem> {
     let message = call.read_message(payload).await?;
-    let mut client = call.client().await?;
+    let (mut client, mut ticket) = call.client().await?;
     // No grpc-timeout: the deadline is for the first message, the stream goes on for as long as it likes.
     let grpc_request = call.grpc_request(Bytes::from(message));
     let path = call.endpoint.rpc_path.clone();
@@ -47,7 +48,9 @@ pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpR
         let first = messages.message().await?;
         Ok((messages, first))
     });
-    let (messages, first) = opened.await?.map_err(|status| call.problem(&status))?;
+    let opened = opened.await?;
+    ticket.note(&opened);
+    let (messages, first) = opened.map_err(|status| call.problem(&status))?;
     let format = format(&call);
     let content_type = match (format, &first) {
         (Format::Events, _) => "text/event-stream".to_owned(),
@@ -60,7 +63,7 @@ pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpR
         .insert_header((header::CACHE_CONTROL, "no-store"))
         // nginx would hold events back.
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
-        .streaming(Answers::new(&call, format, messages, first).into_stream()))
+        .streaming(Answers::new(&call, format, (messages, ticket), first).into_stream()))
 }
 
 fn format(call: &Call<'_>) -> Format {
@@ -82,6 +85,8 @@ struct Answers {
     route: usize,
     format: Format,
     messages: Streaming<Bytes>,
+    /// The stream counts as under way at its endpoint until it is over.
+    _ticket: Ticket,
     first: Option<Bytes>,
     is_over: bool,
     path: String,
@@ -90,12 +95,18 @@ struct Answers {
 }
 
 impl Answers {
-    fn new(call: &Call<'_>, format: Format, messages: Streaming<Bytes>, first: Option<Bytes>) -> Self {
+    fn new(
+        call: &Call<'_>,
+        format: Format,
+        (messages, ticket): (Streaming<Bytes>, Ticket),
+        first: Option<Bytes>,
+    ) -> Self {
         Self {
             worker: Rc::clone(call.worker),
             route: call.found.index,
             format,
             messages,
+            _ticket: ticket,
             is_over: first.is_none(),
             first,
             path: call.request.uri().path().to_owned(),

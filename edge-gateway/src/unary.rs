@@ -90,10 +90,11 @@ async fn send_for_each(
 }
 
 async fn send(call: &mut Call<'_>, message: Bytes) -> Result<Result<Bytes, Status>, Problem> {
-    let mut client = call.client().await?;
+    let (mut client, mut ticket) = call.client().await?;
     let mut grpc_request = call.grpc_request(message);
     grpc_request.set_timeout(call.deadline.remaining());
     let answer = client.unary(grpc_request, call.endpoint.rpc_path.clone(), RawCodec);
     let outcome = call.wait(answer).await?;
+    ticket.note(&outcome);
     Ok(outcome.map(tonic::Response::into_inner))
 }

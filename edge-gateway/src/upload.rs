@@ -21,7 +21,8 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     let mut fields = Vec::new();
     call.push_fields(&mut fields)?;
 
-    let mut client = call.client().await?;
+    let (mut client, ticket) = call.client().await?;
+    let mut ticket = ticket.untimed();
     let (sender, pieces) = Pieces::channel();
     let mut grpc_request = call.grpc_request(pieces);
     grpc_request.set_timeout(call.deadline.remaining());
@@ -41,6 +42,7 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     };
     let outcome = call.deadline.limit(exchange).await??;
     call.exchange.upstream = call.exchange.started.elapsed();
+    ticket.note(&outcome);
     match outcome {
         Ok(response) => respond::success(&call, response.get_ref()),
         Err(status) => Err(call.problem(&status)),

@@ -15,7 +15,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Must run on the worker's own runtime, which its channels then live on.
     pub(crate) fn new(edge: Arc<Edge>) -> anyhow::Result<Self> {
-        let channels = Channels::connect(&edge.upstreams)?;
+        let channels = Channels::connect(&edge.endpoints_of)?;
         Ok(Self {
             edge,
             channels,

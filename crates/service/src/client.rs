@@ -18,10 +18,15 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A channel that connects at its first call and again whenever it must. Needs a running tokio runtime.
 pub fn channel(address: &str) -> anyhow::Result<Channel> {
+    channel_within(address, CONNECT_TIMEOUT)
+}
+
+/// A channel that takes no longer than this to connect.
+pub fn channel_within(address: &str, connect_timeout: Duration) -> anyhow::Result<Channel> {
     let endpoint =
         Endpoint::from_shared(address.to_owned()).with_context(|| format!("reading the address {address}"))?;
     let channel = endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(connect_timeout)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use edge_gateway::{Edge, EdgeParts, Settings, Upstream};
+use edge_gateway::{Edge, EdgeParts, Finding, Settings, Upstream};
 use reqwest::{Method, RequestBuilder};
 use service::metrics::Metrics;
 use service::testing::TestIssuer;
@@ -56,14 +56,32 @@ impl App {
             package: package.to_owned(),
             address: format!("http://{service_address}"),
         };
+        let mut app = Self::start_before(upstream, Finding::default(), Settings::default(), descriptor_set).await;
+        app.seen = seen;
+        app.service_stop = service_stop;
+        app
+    }
+
+    /// With whatever is at an address behind it.
+    pub async fn start_at(address: &str, finding: Finding, settings: &str) -> Self {
+        let upstream = Upstream {
+            package: "library.v1".to_owned(),
+            address: address.to_owned(),
+        };
+        let settings = settings.parse().unwrap();
+        Self::start_before(upstream, finding, settings, &compile(Path::new("library.proto"))).await
+    }
+
+    async fn start_before(upstream: Upstream, finding: Finding, settings: Settings, descriptor_set: &[u8]) -> Self {
         let issuer = TestIssuer::new();
         let stop = CancellationToken::new();
         let verifier = issuer.verifier("edge-gateway");
         let edge = Edge::compile(EdgeParts {
             descriptor_set,
             upstreams: vec![upstream],
+            finding,
             verifier,
-            settings: Settings::default(),
+            settings,
             metrics: &Metrics::new(),
             stopping: stop.clone(),
         })
@@ -80,11 +98,11 @@ impl App {
         Self {
             address,
             issuer,
-            seen,
+            seen: Arc::default(),
             stop,
             edge: Some(edge),
             client,
-            service_stop,
+            service_stop: CancellationToken::new(),
         }
     }
 

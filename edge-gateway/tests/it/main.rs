@@ -4,12 +4,14 @@
 
 mod added_rpc;
 mod app;
+mod balancing;
 mod conditions;
 mod health;
 mod library;
 mod never;
 mod openapi;
 mod problems;
+mod replica;
 mod requests;
 mod server;
 mod streams;
