@@ -11,13 +11,15 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use transcode::{Body, Match, peek};
 
+use crate::access::{self, Admitted};
+use crate::body;
 use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
+use crate::routing::Asked;
 use crate::upstream::{Picked, Ticket};
 use crate::worker::Worker;
-use crate::{access, body};
 
 /// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
 pub(crate) const CONTENT_TYPE: u32 = 1;
@@ -31,7 +33,7 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a HttpRequest,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) found: Match<'a, 'a>,
-    pub(crate) authorization: Option<&'a str>,
+    pub(crate) admitted: Admitted<'a>,
     pub(crate) deadline: Deadline,
     pub(crate) exchange: &'a mut Exchange,
 }
@@ -96,10 +98,16 @@ impl Call<'_> {
     }
 
     fn pick(&self) -> Option<Picked> {
-        let upstream = self.worker.edge.served_by[self.found.index];
+        let destination = self.worker.destination(&Asked {
+            path: self.request.uri().path(),
+            upstream: self.worker.edge.served_by[self.found.index],
+            headers: self.request.headers(),
+            user: self.admitted.user,
+            address: self.exchange.client,
+        })?;
         match self.endpoint.output {
-            Output::JsonStream | Output::RawStream => self.worker.channels.for_streams(upstream),
-            Output::Json | Output::Raw => self.worker.channels.for_calls(upstream),
+            Output::JsonStream | Output::RawStream => destination.for_streams(),
+            Output::Json | Output::Raw => destination.for_calls(),
         }
     }
 
@@ -118,7 +126,7 @@ impl Call<'_> {
         let mut grpc_request = tonic::Request::new(message);
         let metadata = grpc_request.metadata_mut();
         let headers = self.request.headers();
-        set(metadata, "authorization", self.authorization);
+        set(metadata, "authorization", self.admitted.authorization);
         set(metadata, exchange::REQUEST_ID, Some(&self.exchange.request_id));
         set(metadata, service::trace::TRACEPARENT, Some(&self.exchange.traceparent));
         let tracestate = exchange::header(headers, "tracestate").filter(|state| state.len() <= MAX_FORWARDED_BYTES);

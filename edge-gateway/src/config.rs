@@ -8,6 +8,7 @@ use prost_reflect::DescriptorPool;
 use service::config::{Environment, ServiceConfig};
 use service::identity::ServiceSigner;
 
+use crate::routing;
 use crate::settings::Settings;
 use crate::upstream::{self, Address, Finding, Upstream};
 
@@ -46,6 +47,11 @@ impl Config {
             Some(Some(_)) => environment.parsed_file("EDGE_SETTINGS", str::parse),
             Some(None) | None => Some(Settings::default()),
         };
+        if let (Some(settings), Some(upstreams)) = (&settings, &upstreams)
+            && let Err(error) = routing::check(&settings.routing, upstreams)
+        {
+            environment.wrong::<()>("EDGE_SETTINGS", format!("has a mistake: {error:#}"));
+        }
         Some(Self {
             service: service?,
             upstreams: upstreams?,
@@ -73,5 +79,55 @@ fn key_server(environment: &mut Environment, upstreams: Option<&[Upstream]>) -> 
             "EDGE_KEYS_ADDRESS",
             format!("is missing: {KEY_PACKAGE} has no address of its own"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const NAMES: [&str; 5] = ["AUTH", "BOOKMARKS", "IMPORT", "TASK", "ENRICH"];
+
+    fn errors(extra: &[(&str, &str)]) -> String {
+        let addresses = NAMES.map(|name| {
+            (
+                format!("BOOKMESH_{name}_ADDRESS"),
+                "http://127.0.0.1:1,http://127.0.0.1:2".to_owned(),
+            )
+        });
+        let extra = extra
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut environment = Environment::from_pairs(addresses.into_iter().chain(extra));
+        let config = Config::from_environment(&mut environment);
+        environment.finish(config.map(|_| ())).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_mistake_in_the_routing_is_one_of_the_environment_and_names_the_rule() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.toml");
+        fs::write(
+            &file,
+            "[[routing.rules]]\nname = 'canary'\npackage = 'nobody.v1'\nto = 'http://127.0.0.1:3'",
+        )
+        .unwrap();
+
+        let errors = errors(&[("EDGE_SETTINGS", &file.to_string_lossy())]);
+
+        assert!(
+            errors.contains("EDGE_SETTINGS has a mistake") && errors.contains("\"canary\""),
+            "{errors}"
+        );
+    }
+
+    #[test]
+    fn several_addresses_are_fine_and_one_that_is_none_is_told() {
+        assert!(!errors(&[]).contains("ADDRESS"), "{}", errors(&[]));
+
+        let errors = errors(&[("BOOKMESH_TASK_ADDRESS", "http://127.0.0.1:1,nowhere")]);
+        assert!(errors.contains("BOOKMESH_TASK_ADDRESS is no address"), "{errors}");
     }
 }

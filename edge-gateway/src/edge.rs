@@ -6,12 +6,13 @@ use bytes::Bytes;
 use service::identity::Verifier;
 use service::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
-use transcode::{Plans, Routes};
+use transcode::{Found, Plans, Routes};
 
 use crate::contract::Contract;
 use crate::endpoint::Endpoint;
 use crate::observe::Observations;
 use crate::openapi;
+use crate::routing::Router;
 use crate::settings::{LiveSettings, Settings};
 use crate::upstream::{self, Directory, Endpoints, Finding, Upstream, UpstreamIndex};
 
@@ -45,7 +46,8 @@ pub struct Edge {
     /// What is known of each upstream's endpoints, in the same order.
     pub(crate) endpoints_of: Vec<Arc<Endpoints>>,
     pub(crate) verifier: Verifier,
-    pub(crate) settings: Arc<LiveSettings>,
+    pub(crate) settings: LiveSettings,
+    pub(crate) router: Router,
     pub(crate) observations: Observations,
     pub(crate) openapi: Bytes,
     /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
@@ -84,6 +86,7 @@ impl Edge {
             .iter()
             .map(|upstream| directory.endpoints(&upstream.parsed_address()?))
             .collect::<anyhow::Result<_>>()?;
+        let router = Router::new(&upstreams, directory, &settings.routing, metrics)?;
         Ok(Self {
             plans,
             routes,
@@ -92,10 +95,23 @@ impl Edge {
             upstreams,
             endpoints_of,
             verifier,
-            settings: Arc::new(LiveSettings::new(settings)),
+            settings: LiveSettings::new(settings),
+            router,
             observations,
             openapi,
             stopping,
         })
+    }
+
+    /// Takes other settings over, whole or not at all. Requests that have begun keep those that they began with.
+    pub fn change_settings(&self, settings: Settings) -> anyhow::Result<()> {
+        let table = self.router.compile(&settings.routing)?;
+        self.router.adopt(table);
+        self.settings.replace(settings);
+        Ok(())
+    }
+
+    pub(crate) fn find<'p>(&self, http_method: &str, path: &'p str) -> Found<'_, 'p> {
+        self.router.find(&self.routes, http_method, path)
     }
 }

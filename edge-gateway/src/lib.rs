@@ -22,6 +22,7 @@ mod own;
 mod policy;
 mod problem;
 mod respond;
+mod routing;
 mod settings;
 mod stream;
 mod unary;
@@ -46,6 +47,7 @@ pub use client::ClientSettings;
 pub use config::Config;
 pub use edge::{Edge, EdgeParts};
 pub use openapi::contract_document;
+pub use routing::{MirrorSettings, MountSettings, RoutingSettings, RuleSettings};
 pub use settings::Settings;
 pub use upstream::{Finding, Upstream};
 
@@ -60,7 +62,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let service_keys = config.service.service_keys.clone();
     let verifier = Verifier::remote(config::NAME, &config.key_server, service_keys, config.signer.clone())?;
     verifier.start(&service);
-    let edge = Edge::compile(EdgeParts {
+    let edge = Arc::new(Edge::compile(EdgeParts {
         descriptor_set: bookmesh_proto::FILE_DESCRIPTOR_SET,
         upstreams: config.upstreams,
         finding: config.finding,
@@ -68,12 +70,10 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         settings: config.settings,
         metrics: service.metrics(),
         stopping: shutdown.clone(),
-    })?;
-    let follow_settings = settings::follow_signals(Arc::clone(&edge.settings), config.settings_file, shutdown);
+    })?);
+    let follow_settings = settings::follow_signals(Arc::clone(&edge), config.settings_file, shutdown);
     service.spawn("settings", follow_settings);
-    service
-        .run(|drain| serve(Arc::new(edge), listener, config.workers, drain))
-        .await
+    service.run(|drain| serve(edge, listener, config.workers, drain)).await
 }
 
 /// Serves until `drain` is cancelled, then finishes what has begun.

@@ -13,7 +13,7 @@ use prost_reflect::DescriptorPool;
 use service::config::Environment;
 
 pub(crate) use address::Address;
-pub(crate) use channels::Channels;
+pub(crate) use channels::{Channels, Destination};
 pub(crate) use directory::Directory;
 pub use directory::Finding;
 pub(crate) use endpoints::Endpoints;
@@ -37,7 +37,7 @@ impl Upstream {
 
 /// Names the upstream of a package.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct UpstreamIndex(usize);
+pub(crate) struct UpstreamIndex(pub(crate) usize);
 
 /// The upstreams of all packages of `pool` that have services: `example.books.v1` is at `BOOKMESH_BOOKS_ADDRESS`, or
 /// at `BOOKMESH_BOOK_ADDRESS` when only that is set.

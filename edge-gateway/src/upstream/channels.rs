@@ -25,6 +25,7 @@ impl Destination {
         })
     }
 
+    /// An endpoint for one attempt of a call; nothing when none is known.
     pub(crate) fn for_calls(&self) -> Option<Picked> {
         self.calls.pick()
     }
@@ -56,13 +57,8 @@ impl Channels {
         Ok(Self(destinations))
     }
 
-    /// An endpoint for one attempt of a call; nothing when none is known.
-    pub(crate) fn for_calls(&self, upstream: UpstreamIndex) -> Option<Picked> {
-        self.0[upstream.0].for_calls()
-    }
-
-    pub(crate) fn for_streams(&self, upstream: UpstreamIndex) -> Option<Picked> {
-        self.0[upstream.0].for_streams()
+    pub(crate) fn to(&self, upstream: UpstreamIndex) -> &Rc<Destination> {
+        &self.0[upstream.0]
     }
 
     /// The channels to all endpoints of each upstream, in their order.

@@ -15,7 +15,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// One connection may break for reasons of its own; so many in a row, without an answer between them, do not.
 const BROKEN_IN_A_ROW: u32 = 3;
 
-/// What can change while the edge runs.
+/// What can change while the edge runs; none at first.
+#[derive(Default)]
 pub(crate) struct Endpoints {
     table: ArcSwap<Vec<Arc<Endpoint>>>,
     /// The addresses were given and will never change.
@@ -43,7 +44,7 @@ pub(crate) struct FoundEndpoint {
 
 impl Endpoints {
     pub(crate) fn fixed(addresses: &[String]) -> Self {
-        let endpoints = Self::changing();
+        let endpoints = Self::default();
         endpoints.replace(addresses.iter().map(|address| FoundEndpoint {
             address: address.clone(),
             is_near: true,
@@ -51,14 +52,6 @@ impl Endpoints {
         Self {
             is_fixed: true,
             ..endpoints
-        }
-    }
-
-    /// None yet.
-    pub(crate) fn changing() -> Self {
-        Self {
-            table: ArcSwap::default(),
-            is_fixed: false,
         }
     }
 
@@ -203,7 +196,7 @@ mod tests {
 
     #[test]
     fn endpoints_that_stay_are_the_same_ones_and_no_change_is_none() {
-        let endpoints = Endpoints::changing();
+        let endpoints = Endpoints::default();
         assert!(endpoints.replace([found("http://b:1"), found("http://a:1")]));
         let before = endpoints.table().clone();
 
@@ -218,7 +211,7 @@ mod tests {
     #[test]
     fn only_one_address_that_never_changes_is_the_only_one() {
         let one = ["http://a:1".to_owned()];
-        let changing = Endpoints::changing();
+        let changing = Endpoints::default();
         changing.replace([found("http://a:1")]);
 
         assert!(Endpoints::fixed(&one).only().is_some());

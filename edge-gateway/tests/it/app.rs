@@ -27,6 +27,9 @@ pub struct App {
     pub seen: Arc<Seen>,
     pub stop: CancellationToken,
     pub edge: Option<JoinHandle<anyhow::Result<()>>>,
+    /// For what is changed while it serves.
+    pub parts: Arc<Edge>,
+    pub metrics: Metrics,
     client: reqwest::Client,
     service_stop: CancellationToken,
 }
@@ -76,20 +79,22 @@ impl App {
         let issuer = TestIssuer::new();
         let stop = CancellationToken::new();
         let verifier = issuer.verifier("edge-gateway");
+        let metrics = Metrics::new();
         let edge = Edge::compile(EdgeParts {
             descriptor_set,
             upstreams: vec![upstream],
             finding,
             verifier,
             settings,
-            metrics: &Metrics::new(),
+            metrics: &metrics,
             stopping: stop.clone(),
         })
         .unwrap();
+        let parts = Arc::new(edge);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let edge = tokio::spawn(edge_gateway::serve(
-            Arc::new(edge),
+            Arc::clone(&parts),
             listener,
             NonZeroUsize::MIN,
             stop.clone(),
@@ -101,6 +106,8 @@ impl App {
             seen: Arc::default(),
             stop,
             edge: Some(edge),
+            parts,
+            metrics,
             client,
             service_stop: CancellationToken::new(),
         }

@@ -13,6 +13,7 @@ mod openapi;
 mod problems;
 mod replica;
 mod requests;
+mod routing;
 mod server;
 mod streams;
 mod tokens;
