@@ -38,6 +38,7 @@ impl Config {
             DescriptorPool::decode(bookmesh_proto::FILE_DESCRIPTOR_SET).expect("the build has compiled the contract");
         let upstreams = upstream::from_environment(environment, &pool);
         let finding = Finding::from_environment(environment);
+        check_kubernetes(environment, upstreams.as_deref(), finding.as_ref());
         let key_server = key_server(environment, upstreams.as_deref());
         let signer = environment.parsed_file("EDGE_SERVICE_KEY", |pem| ServiceSigner::new(NAME, pem));
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -62,6 +63,15 @@ impl Config {
             settings: settings?,
             settings_file: settings_file?,
         })
+    }
+}
+
+/// Told at once, and not by the first call that finds nobody.
+fn check_kubernetes(environment: &mut Environment, upstreams: Option<&[Upstream]>, finding: Option<&Finding>) {
+    let is_watched = |upstream: &Upstream| matches!(upstream.parsed_address(), Ok(Address::Kubernetes(_)));
+    let has_api = finding.is_none_or(|finding| finding.kubernetes.is_some());
+    if !has_api && upstreams.is_some_and(|upstreams| upstreams.iter().any(is_watched)) {
+        environment.wrong::<()>("EDGE_KUBERNETES_API", "is missing, as is KUBERNETES_SERVICE_HOST");
     }
 }
 
@@ -129,5 +139,36 @@ mod tests {
 
         let errors = errors(&[("BOOKMESH_TASK_ADDRESS", "http://127.0.0.1:1,nowhere")]);
         assert!(errors.contains("BOOKMESH_TASK_ADDRESS is no address"), "{errors}");
+    }
+
+    #[cfg(not(feature = "kubernetes"))]
+    #[test]
+    fn without_the_feature_an_address_of_kubernetes_is_a_mistake() {
+        let errors = errors(&[("BOOKMESH_TASK_ADDRESS", "kubernetes://shop/books:grpc")]);
+
+        assert!(
+            errors.contains("BOOKMESH_TASK_ADDRESS needs an edge that is built with the feature"),
+            "{errors}"
+        );
+    }
+
+    #[cfg(feature = "kubernetes")]
+    #[test]
+    fn an_address_of_kubernetes_needs_to_know_where_its_api_is_and_keys_an_address_of_their_own() {
+        let auth = ("BOOKMESH_AUTH_ADDRESS", "kubernetes://shop/auth:grpc");
+
+        let errors_without = errors(&[auth]);
+        let errors_with = errors(&[
+            auth,
+            ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+            ("EDGE_KEYS_ADDRESS", "http://auth.shop:50051"),
+        ]);
+
+        for name in ["EDGE_KUBERNETES_API", "EDGE_KEYS_ADDRESS"] {
+            assert!(
+                errors_without.contains(name) && !errors_with.contains(name),
+                "{errors_without}"
+            );
+        }
     }
 }

@@ -49,7 +49,7 @@ pub use edge::{Edge, EdgeParts};
 pub use openapi::contract_document;
 pub use routing::{MirrorSettings, MountSettings, RoutingSettings, RuleSettings};
 pub use settings::Settings;
-pub use upstream::{Finding, Upstream};
+pub use upstream::{Finding, KubernetesApi, Upstream};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);

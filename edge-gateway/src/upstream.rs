@@ -5,6 +5,7 @@ mod address;
 mod channels;
 mod directory;
 mod endpoints;
+mod kubernetes;
 mod load;
 mod pool;
 
@@ -17,6 +18,7 @@ pub(crate) use channels::{Channels, Destination};
 pub(crate) use directory::Directory;
 pub use directory::Finding;
 pub(crate) use endpoints::Endpoints;
+pub use kubernetes::KubernetesApi;
 pub(crate) use pool::{Picked, Ticket};
 
 /// Where the services of one proto package are.

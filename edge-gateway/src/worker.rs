@@ -38,6 +38,8 @@ impl Worker {
     /// Where a call goes by the routing of this moment.
     pub(crate) fn destination(&self, asked: &Asked<'_>) -> Option<Rc<Destination>> {
         let table = self.edge.router.table();
+        // Even when nothing goes there: what is no longer in the table must not be kept alive.
+        self.targets.borrow_mut().follow(&table);
         match table.target(asked) {
             None => Some(Rc::clone(self.channels.to(asked.upstream))),
             Some(target) => self.target(&table, target),

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail, ensure};
 
+use super::kubernetes;
+
 const KUBERNETES: &str = "kubernetes://";
 
 /// Where a service is found.
@@ -39,7 +41,14 @@ impl FromStr for Address {
 
     /// `http://127.0.0.1:50051`, several of these with commas between them, or `kubernetes://namespace/service:port-name`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text, kubernetes::IS_BUILT_IN)
+    }
+}
+
+impl Address {
+    fn parse(text: &str, can_watch: bool) -> anyhow::Result<Self> {
         if let Some(service_port) = text.strip_prefix(KUBERNETES) {
+            ensure!(can_watch, "needs an edge that is built with the feature kubernetes");
             return Ok(Self::Kubernetes(service_port.parse()?));
         }
         let addresses = text.split(',').map(|address| http_address(address.trim()));
@@ -112,7 +121,7 @@ mod tests {
             "http://10.0.0.1:1,http://10.0.0.2:1",
             "kubernetes://shop/books:grpc",
         ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+            assert_eq!(Address::parse(text, true).unwrap().to_string(), text);
         }
     }
 
@@ -138,7 +147,14 @@ mod tests {
             "kubernetes://shop/Books:grpc",
             "kubernetes://shop/books/../pods:grpc",
         ] {
-            assert!(text.parse::<Address>().is_err(), "{text}");
+            assert!(Address::parse(text, true).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_build_that_cannot_watch_says_so() {
+        let error = Address::parse("kubernetes://shop/books:grpc", false).unwrap_err();
+
+        assert!(error.to_string().contains("feature kubernetes"), "{error}");
     }
 }

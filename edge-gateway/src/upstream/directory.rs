@@ -7,30 +7,38 @@ use service::config::Environment;
 
 use super::Address;
 use super::endpoints::Endpoints;
+use super::kubernetes::{self, KubernetesApi};
 
 /// Where to look for endpoints, and what is near.
 #[derive(Clone, Default, Debug)]
 pub struct Finding {
     /// The edge's own zone: endpoints in it come first.
     pub zone: Option<String>,
+    /// Where EndpointSlices are watched.
+    pub kubernetes: Option<KubernetesApi>,
 }
 
 impl Finding {
-    /// Reads `EDGE_ZONE`.
+    /// Reads `EDGE_ZONE` and where the Kubernetes API is.
     pub(crate) fn from_environment(environment: &mut Environment) -> Option<Self> {
+        let zone = environment.optional("EDGE_ZONE");
+        let kubernetes = KubernetesApi::from_environment(environment);
         Some(Self {
-            zone: environment.optional("EDGE_ZONE")?,
+            zone: zone?,
+            kubernetes: kubernetes?,
         })
     }
 }
 
 pub(crate) struct Directory {
+    finding: Finding,
     known: Mutex<HashMap<Address, Weak<Endpoints>>>,
 }
 
 impl Directory {
-    pub(crate) fn new(_finding: Finding) -> Self {
+    pub(crate) fn new(finding: Finding) -> Self {
         Self {
+            finding,
             known: Mutex::default(),
         }
     }
@@ -43,7 +51,10 @@ impl Directory {
         }
         let endpoints = match address {
             Address::Static(addresses) => Arc::new(Endpoints::fixed(addresses)),
-            Address::Kubernetes(_) => anyhow::bail!("this build cannot watch kubernetes"),
+            Address::Kubernetes(service_port) => {
+                let Finding { zone, kubernetes } = &self.finding;
+                kubernetes::watch(kubernetes.as_ref(), service_port, zone.as_deref())?
+            }
         };
         known.insert(address.clone(), Arc::downgrade(&endpoints));
         Ok(endpoints)

@@ -178,7 +178,7 @@ async fn is_reachable(address: &str) -> bool {
 }
 
 /// Twice as long after each failure, and never the same for two edges.
-fn pause(failures: u32, random: f64) -> Duration {
+pub(super) fn pause(failures: u32, random: f64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(LONGEST_PAUSE).mul_f64(0.5 + random / 2.0)
 }

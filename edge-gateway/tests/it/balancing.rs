@@ -52,7 +52,7 @@ async fn calls_under_way_are_shared_evenly() {
 
     assert!((8..=12).contains(&one.calls()), "{} and {}", one.calls(), other.calls());
     for replica in [&one, &other] {
-        replica.behaviour.permits.add_permits(20);
+        replica.release(20);
     }
     for response in calls.await.unwrap() {
         assert_eq!(response.unwrap().status(), 200);

@@ -7,6 +7,8 @@ mod app;
 mod balancing;
 mod conditions;
 mod health;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod library;
 mod never;
 mod openapi;

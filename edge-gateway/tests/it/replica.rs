@@ -26,7 +26,7 @@ pub struct Behaviour {
     /// What every call is answered with, when it is not answered as the library does.
     pub refusal: Mutex<Option<Code>>,
     /// A call is answered when it gets one of these; there are plenty at first.
-    pub permits: Semaphore,
+    permits: Semaphore,
 }
 
 impl Replica {
@@ -61,6 +61,11 @@ impl Replica {
     /// No call is answered from now on.
     pub fn hold(&self) {
         self.behaviour.permits.forget_permits(usize::MAX);
+    }
+
+    /// So many calls are answered from now on.
+    pub fn release(&self, calls: usize) {
+        self.behaviour.permits.add_permits(calls);
     }
 
     pub fn kill(&self) {
