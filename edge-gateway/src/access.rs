@@ -19,16 +19,24 @@ const MAX_AUTHORIZATION_BYTES: usize = 9 * 1024;
 /// Who stands at the door.
 pub(crate) struct Visitor<'h> {
     /// Whom the token names, also when it does not allow the call.
-    user_id: Option<Uuid>,
+    user: Option<Uuid>,
+    pub(crate) admission: Result<Admitted<'h>, Problem>,
+}
+
+/// Who was let in.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Admitted<'h> {
     /// The token to send on, when the route needs one.
-    pub(crate) admission: Result<Option<&'h str>, Problem>,
+    pub(crate) authorization: Option<&'h str>,
+    /// Whose token it is.
+    pub(crate) user: Option<Uuid>,
 }
 
 impl Visitor<'_> {
     /// Whom the call is counted against.
     pub(crate) fn subject(&self, address: Option<IpAddr>) -> Subject {
-        match self.user_id {
-            Some(user_id) => Subject::User(user_id),
+        match self.user {
+            Some(user) => Subject::User(user),
             None => Subject::of_address(address),
         }
     }
@@ -38,20 +46,23 @@ impl Visitor<'_> {
 pub(crate) async fn check<'h>(policy: &Policy, verifier: &Verifier, headers: &'h HeaderMap) -> Visitor<'h> {
     let Access::User { scopes } = &policy.access else {
         return Visitor {
-            user_id: None,
-            admission: Ok(None),
+            user: None,
+            admission: Ok(Admitted::default()),
         };
     };
     match verify(verifier, headers).await {
-        Ok((user_id, verified, authorization)) => Visitor {
-            user_id: Some(user_id),
+        Ok((user, verified, authorization)) => Visitor {
+            user: Some(user),
             admission: match missing_scope(&verified, scopes) {
-                None => Ok(Some(authorization)),
+                None => Ok(Admitted {
+                    authorization: Some(authorization),
+                    user: Some(user),
+                }),
                 Some(scope) => Err(insufficient(scope)),
             },
         },
         Err(problem) => Visitor {
-            user_id: None,
+            user: None,
             admission: Err(problem),
         },
     }

@@ -4,18 +4,19 @@ use std::rc::Rc;
 
 use actix_web::HttpRequest;
 use bytes::Bytes;
-use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 use transcode::{Body, Match, peek};
 
+use crate::access::{self, Admitted};
+use crate::body;
 use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
-use crate::upstream::Connection;
+use crate::routing::Asked;
+use crate::upstream::Picked;
 use crate::worker::Worker;
-use crate::{access, body};
 
 /// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
 pub(crate) const CONTENT_TYPE: u32 = 1;
@@ -29,7 +30,7 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a HttpRequest,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) found: Match<'a, 'a>,
-    pub(crate) authorization: Option<&'a str>,
+    pub(crate) admitted: Admitted<'a>,
     pub(crate) deadline: Deadline,
     pub(crate) exchange: &'a mut Exchange,
 }
@@ -102,20 +103,19 @@ impl Call<'_> {
         }
     }
 
-    fn channel(&self) -> Connection {
-        let upstream = self.worker.edge.served_by[self.found.index];
+    /// Where this attempt goes, by the routing and the load of the moment; nothing when no endpoint is known.
+    pub(crate) fn pick(&self) -> Option<Picked> {
+        let destination = self.worker.destination(&Asked {
+            path: self.request.uri().path(),
+            upstream: self.worker.edge.served_by[self.found.index],
+            headers: self.request.headers(),
+            user: self.admitted.user,
+            address: self.exchange.client,
+        })?;
         match self.endpoint.output {
-            Output::JsonStream | Output::RawStream => self.worker.channels.for_streams(upstream),
-            Output::Json | Output::Raw => self.worker.channels.for_calls(upstream),
+            Output::JsonStream | Output::RawStream => destination.for_streams(),
+            Output::Json | Output::Raw => destination.for_calls(),
         }
-    }
-
-    /// A client that the service is ready for.
-    pub(crate) async fn client(&self) -> Result<Grpc<Connection>, Status> {
-        let mut client = Grpc::new(self.channel());
-        let ready = client.ready().await;
-        ready.map_err(|error| Status::from_error(error.into()))?;
-        Ok(client)
     }
 
     /// Gives a message the metadata that services get. Nothing else of the caller's headers goes through.
@@ -123,7 +123,7 @@ impl Call<'_> {
         let mut grpc_request = tonic::Request::new(message);
         let metadata = grpc_request.metadata_mut();
         let headers = self.request.headers();
-        set(metadata, "authorization", self.authorization);
+        set(metadata, "authorization", self.admitted.authorization);
         set(metadata, exchange::REQUEST_ID, Some(&self.exchange.request_id));
         set(metadata, service::trace::TRACEPARENT, Some(&self.exchange.traceparent));
         let tracestate = exchange::header(headers, "tracestate").filter(|state| state.len() <= MAX_FORWARDED_BYTES);

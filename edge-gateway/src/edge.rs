@@ -8,7 +8,7 @@ use redis::ConnectionInfo;
 use service::identity::Verifier;
 use service::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
-use transcode::{Plans, Routes};
+use transcode::{Found, Plans, Routes};
 
 use crate::contract::Contract;
 use crate::endpoint::Endpoint;
@@ -16,8 +16,9 @@ use crate::limit::Limiter;
 use crate::observe::Observations;
 use crate::openapi;
 use crate::resilience::{self, Figures};
+use crate::routing::Router;
 use crate::settings::{LiveSettings, Settings};
-use crate::upstream::{self, Upstream, UpstreamIndex};
+use crate::upstream::{self, Directory, Endpoints, Finding, Upstream, UpstreamIndex};
 
 /// What an edge is made of.
 pub struct EdgeParts<'a> {
@@ -25,6 +26,8 @@ pub struct EdgeParts<'a> {
     pub descriptor_set: &'a [u8],
     /// Where the services of each package are.
     pub upstreams: Vec<Upstream>,
+    /// Where endpoints are looked for.
+    pub finding: Finding,
     /// Checks access tokens.
     pub verifier: Verifier,
     /// What can be changed later.
@@ -49,8 +52,11 @@ pub struct Edge {
     pub(crate) service_of: Vec<usize>,
     pub(crate) figures: Figures,
     pub(crate) upstreams: Vec<Upstream>,
+    /// What is known of each upstream's endpoints, in the same order.
+    pub(crate) endpoints_of: Vec<Arc<Endpoints>>,
     pub(crate) verifier: Verifier,
-    pub(crate) settings: Arc<LiveSettings>,
+    pub(crate) settings: LiveSettings,
+    pub(crate) router: Router,
     pub(crate) limiter: Limiter,
     pub(crate) observations: Observations,
     pub(crate) openapi: Bytes,
@@ -64,6 +70,7 @@ impl Edge {
         let EdgeParts {
             descriptor_set,
             upstreams,
+            finding,
             verifier,
             settings,
             redis,
@@ -87,6 +94,12 @@ impl Edge {
         let served_by = served_by.collect::<anyhow::Result<_>>()?;
         let (services, service_of) = resilience::services(&routes);
         let figures = Figures::new(metrics, services);
+        let directory = Directory::new(finding);
+        let endpoints_of = upstreams
+            .iter()
+            .map(|upstream| directory.endpoints(&upstream.parsed_address()?))
+            .collect::<anyhow::Result<_>>()?;
+        let router = Router::new(&upstreams, directory, &settings.routing, metrics)?;
         Ok(Self {
             plans,
             routes,
@@ -95,12 +108,26 @@ impl Edge {
             service_of,
             figures,
             upstreams,
+            endpoints_of,
             verifier,
-            settings: Arc::new(LiveSettings::new(settings)),
+            settings: LiveSettings::new(settings),
+            router,
             limiter: Limiter::new(redis, metrics, Instant::now())?,
             observations,
             openapi,
             stopping,
         })
+    }
+
+    /// Takes other settings over, whole or not at all. Requests that have begun keep those that they began with.
+    pub fn change_settings(&self, settings: Settings) -> anyhow::Result<()> {
+        let table = self.router.compile(&settings.routing)?;
+        self.router.adopt(table);
+        self.settings.replace(settings);
+        Ok(())
+    }
+
+    pub(crate) fn find<'p>(&self, http_method: &str, path: &'p str) -> Found<'_, 'p> {
+        self.router.find(&self.routes, http_method, path)
     }
 }

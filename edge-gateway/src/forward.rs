@@ -68,14 +68,14 @@ async fn forward(
     let visitor = access::check(&endpoint.policy, &worker.edge.verifier, request.headers()).await;
     let subject = visitor.subject(exchange.client);
     limit::take(worker, subject, &endpoint.policy, exchange).await?;
-    let authorization = visitor.admission?;
+    let admitted = visitor.admission?;
     let deadline = Deadline::new(endpoint.policy.timeout, request.headers())?;
     let call = Call {
         worker,
         request,
         endpoint,
         found,
-        authorization,
+        admitted,
         deadline,
         exchange,
     };
@@ -93,7 +93,7 @@ enum Routed<'e, 'r> {
 }
 
 fn find<'e, 'r>(edge: &'e Edge, request: &'r HttpRequest) -> Result<Routed<'e, 'r>, Problem> {
-    match edge.routes.find(request.method().as_str(), request.uri().path()) {
+    match edge.find(request.method().as_str(), request.uri().path()) {
         Found::Route(found) => Ok(Routed::Route(found)),
         Found::OtherMethods { allow } if request.method() == Method::OPTIONS => Ok(Routed::Options(
             HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish(),

@@ -1,11 +1,14 @@
 //! Whether the edge and what is behind it can serve.
 
 use std::cell::RefCell;
+use std::future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -16,6 +19,8 @@ use crate::worker::Worker;
 
 const KEPT: Duration = Duration::from_secs(1);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Of the endpoints of one service.
+const ASKED_AT_ONCE: usize = 4;
 
 /// The last known state of the services.
 #[derive(Default)]
@@ -72,16 +77,25 @@ impl Readiness {
             .upstreams
             .iter()
             .zip(worker.channels.all())
-            .map(|(upstream, channel)| async {
+            .map(|(upstream, endpoints)| async {
                 Check {
                     name: upstream.package.clone(),
-                    ok: is_serving(channel.clone()).await,
+                    ok: is_any_serving(endpoints).await,
                 }
             });
         let checks = join_all(asked).await;
         *self.0.borrow_mut() = Some((Instant::now(), checks.clone()));
         checks
     }
+}
+
+/// Whether calls have somewhere to go.
+async fn is_any_serving(endpoints: Vec<Connection>) -> bool {
+    let answers = stream::iter(endpoints).map(is_serving).buffer_unordered(ASKED_AT_ONCE);
+    pin!(answers.filter(|is_serving| future::ready(*is_serving)))
+        .next()
+        .await
+        .is_some()
 }
 
 async fn is_serving(channel: Connection) -> bool {

@@ -24,6 +24,7 @@ mod policy;
 mod problem;
 mod resilience;
 mod respond;
+mod routing;
 mod settings;
 mod stream;
 mod unary;
@@ -50,8 +51,9 @@ pub use edge::{Edge, EdgeParts};
 pub use limit::LimitSettings;
 pub use openapi::contract_document;
 pub use resilience::{BreakerSettings, OverloadSettings, RetrySettings};
+pub use routing::{MirrorSettings, MountSettings, RoutingSettings, RuleSettings};
 pub use settings::Settings;
-pub use upstream::Upstream;
+pub use upstream::{Finding, KubernetesApi, Upstream};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -62,22 +64,21 @@ const DRAIN_SECONDS: u64 = 25;
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
     let service = Service::start(config::NAME, &config.service, shutdown.clone()).await?;
     let service_keys = config.service.service_keys.clone();
-    let verifier = Verifier::remote(config::NAME, config.key_server()?, service_keys, config.signer.clone())?;
+    let verifier = Verifier::remote(config::NAME, &config.key_server, service_keys, config.signer.clone())?;
     verifier.start(&service);
-    let edge = Edge::compile(EdgeParts {
+    let edge = Arc::new(Edge::compile(EdgeParts {
         descriptor_set: bookmesh_proto::FILE_DESCRIPTOR_SET,
         upstreams: config.upstreams,
+        finding: config.finding,
         verifier,
         settings: config.settings,
         redis: config.redis,
         metrics: service.metrics(),
         stopping: shutdown.clone(),
-    })?;
-    let follow_settings = settings::follow_signals(Arc::clone(&edge.settings), config.settings_file, shutdown);
+    })?);
+    let follow_settings = settings::follow_signals(Arc::clone(&edge), config.settings_file, shutdown);
     service.spawn("settings", follow_settings);
-    service
-        .run(|drain| serve(Arc::new(edge), listener, config.workers, drain))
-        .await
+    service.run(|drain| serve(edge, listener, config.workers, drain)).await
 }
 
 /// Serves until `drain` is cancelled, then finishes what has begun.

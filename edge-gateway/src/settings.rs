@@ -11,7 +11,8 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{client, limit, resilience};
+use crate::edge::Edge;
+use crate::{client, limit, resilience, routing};
 
 /// One table of the file for each part of the edge; what is not said has its default, and an unknown name is an error.
 #[derive(Clone, PartialEq, Default, Debug, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Settings {
     pub retry: resilience::RetrySettings,
     /// When there is too much to do.
     pub overload: resilience::OverloadSettings,
+    /// Where calls go besides to their own address.
+    pub routing: routing::RoutingSettings,
 }
 
 impl FromStr for Settings {
@@ -54,20 +57,19 @@ impl LiveSettings {
         self.current.load()
     }
 
-    /// Takes the file over whole, or not at all.
-    pub(crate) fn reload(&self, file: &Path) -> anyhow::Result<()> {
-        let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-        let settings = text
-            .parse::<Settings>()
-            .with_context(|| format!("parsing {}", file.display()))?;
+    pub(crate) fn replace(&self, settings: Settings) {
         self.current.store(Arc::new(settings));
-        Ok(())
     }
+}
+
+fn read(file: &Path) -> anyhow::Result<Settings> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    text.parse().with_context(|| format!("parsing {}", file.display()))
 }
 
 /// Reads the file again whenever the process gets SIGHUP; one that cannot be read leaves everything as it was.
 pub(crate) async fn follow_signals(
-    settings: Arc<LiveSettings>,
+    edge: Arc<Edge>,
     file: Option<PathBuf>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -77,7 +79,7 @@ pub(crate) async fn follow_signals(
             tracing::info!("asked to read the settings again, but there is no file of settings");
             continue;
         };
-        match settings.reload(file) {
+        match read(file).and_then(|settings| edge.change_settings(settings)) {
             Ok(()) => tracing::info!("settings are read again"),
             Err(error) => tracing::error!(
                 error = format!("{error:#}"),
@@ -101,17 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_changes_nothing() {
+    fn a_broken_file_is_refused_whole() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("settings.toml");
-        let settings = LiveSettings::new(Settings::default());
 
         fs::write(&file, "[client]\ntrusted_hops = 2").unwrap();
-        settings.reload(&file).unwrap();
+        assert_eq!(read(&file).unwrap().client.trusted_hops, 2);
         fs::write(&file, "[client]\ntrusted_hops = \"many\"").unwrap();
-        let error = format!("{:#}", settings.reload(&file).unwrap_err());
+        let error = format!("{:#}", read(&file).unwrap_err());
 
         assert!(error.contains("trusted_hops"), "{error}");
-        assert_eq!(settings.load().client.trusted_hops, 2);
     }
 }

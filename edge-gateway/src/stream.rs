@@ -17,6 +17,7 @@ use crate::codec::RawCodec;
 use crate::endpoint::Output;
 use crate::exchange;
 use crate::problem::{Occurrence, Problem};
+use crate::upstream::Ticket;
 use crate::worker::Worker;
 use crate::{resilience, respond};
 
@@ -42,7 +43,7 @@ pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpR
         let first = messages.message().await?;
         Ok((messages, first))
     });
-    let (messages, first) = opened.await?.map_err(|status| call.problem(&status))?;
+    let ((messages, first), ticket) = opened.await?.map_err(|status| call.problem(&status))?;
     let format = format(&call);
     let content_type = match (format, &first) {
         (Format::Events, _) => "text/event-stream".to_owned(),
@@ -55,7 +56,7 @@ pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpR
         .insert_header((header::CACHE_CONTROL, "no-store"))
         // nginx would hold events back.
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
-        .streaming(Answers::new(&call, format, messages, first).into_stream()))
+        .streaming(Answers::new(&call, format, (messages, ticket), first).into_stream()))
 }
 
 fn format(call: &Call<'_>) -> Format {
@@ -77,6 +78,8 @@ struct Answers {
     route: usize,
     format: Format,
     messages: Streaming<Bytes>,
+    /// The stream counts as under way at its endpoint until it is over.
+    _ticket: Ticket,
     first: Option<Bytes>,
     is_over: bool,
     path: String,
@@ -85,12 +88,18 @@ struct Answers {
 }
 
 impl Answers {
-    fn new(call: &Call<'_>, format: Format, messages: Streaming<Bytes>, first: Option<Bytes>) -> Self {
+    fn new(
+        call: &Call<'_>,
+        format: Format,
+        (messages, ticket): (Streaming<Bytes>, Ticket),
+        first: Option<Bytes>,
+    ) -> Self {
         Self {
             worker: Rc::clone(call.worker),
             route: call.found.index,
             format,
             messages,
+            _ticket: ticket,
             is_over: first.is_none(),
             first,
             path: call.request.uri().path().to_owned(),

@@ -8,6 +8,7 @@ use std::time::Instant;
 use actix_web::HttpResponse;
 use actix_web::web::Payload;
 use bytes::Bytes;
+use tonic::client::Grpc;
 use tonic::{Response, Status};
 
 use crate::body;
@@ -16,6 +17,7 @@ use crate::endpoint::RawBody;
 use crate::problem::Problem;
 use crate::resilience::Attempt;
 use crate::respond;
+use crate::upstream::Picked;
 use pieces::{PieceCodec, Pieces};
 
 pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Result<HttpResponse, Problem> {
@@ -25,8 +27,9 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     call.push_fields(&mut fields)?;
 
     let attempt = Attempt::begin(&call, Instant::now())?;
-    let client = call.deadline.limit(call.client()).await?;
-    let mut client = client.map_err(|status| call.problem(&status))?;
+    let Picked { connection, ticket } = call.pick().ok_or_else(Problem::unreachable)?;
+    let mut client = Grpc::new(connection);
+    let mut ticket = ticket.untimed();
     let (sender, pieces) = Pieces::channel();
     let mut grpc_request = call.grpc_request(pieces);
     grpc_request.set_timeout(call.deadline.remaining());
@@ -47,6 +50,7 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     let outcome = call.deadline.limit(exchange).await??;
     attempt.end(&outcome);
     call.exchange.upstream = call.exchange.started.elapsed();
+    ticket.note(&outcome);
     match outcome {
         Ok(response) => respond::success(&call, response.get_ref()),
         Err(status) => Err(call.problem(&status)),

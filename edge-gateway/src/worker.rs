@@ -1,13 +1,16 @@
 //! What each Actix worker has for itself: its channels, its line to Redis and its knowledge of how the services are.
 
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::edge::Edge;
 use crate::health::Readiness;
 use crate::limit::Link;
 use crate::resilience::Resilience;
-use crate::upstream::Channels;
+use crate::routing::{Asked, Table, TargetIndex};
+use crate::upstream::{Channels, Destination, Endpoints};
 
 pub(crate) struct Worker {
     pub(crate) edge: Arc<Edge>,
@@ -15,12 +18,20 @@ pub(crate) struct Worker {
     pub(crate) link: Link,
     pub(crate) readiness: Readiness,
     pub(crate) resilience: Resilience,
+    targets: RefCell<Targets>,
+}
+
+/// The destinations of a routing table, in its order.
+#[derive(Default)]
+struct Targets {
+    table: Arc<Table>,
+    destinations: Vec<Option<Rc<Destination>>>,
 }
 
 impl Worker {
     /// One of `workers`. Must run on the worker's own runtime, which its channels then live on.
     pub(crate) fn new(edge: Arc<Edge>, workers: NonZeroUsize) -> anyhow::Result<Self> {
-        let channels = Channels::connect(&edge.upstreams)?;
+        let channels = Channels::connect(&edge.endpoints_of)?;
         let link = edge.limiter.link();
         let resilience = Resilience::new(&edge, workers);
         Ok(Self {
@@ -29,6 +40,56 @@ impl Worker {
             channels,
             readiness: Readiness::default(),
             resilience,
+            targets: RefCell::default(),
         })
     }
+
+    /// Where a call goes by the routing of this moment.
+    pub(crate) fn destination(&self, asked: &Asked<'_>) -> Option<Rc<Destination>> {
+        let table = self.edge.router.table();
+        // Even when nothing goes there: what is no longer in the table must not be kept alive.
+        self.targets.borrow_mut().follow(&table);
+        match table.target(asked) {
+            None => Some(Rc::clone(self.channels.to(asked.upstream))),
+            Some(target) => self.target(&table, target),
+        }
+    }
+
+    pub(crate) fn target(&self, table: &Arc<Table>, target: TargetIndex) -> Option<Rc<Destination>> {
+        let mut targets = self.targets.borrow_mut();
+        targets.follow(table);
+        targets.destinations[target.0].clone()
+    }
+}
+
+impl Targets {
+    /// What is in both tables keeps its connections. A call under way to one that is gone keeps its connection.
+    fn follow(&mut self, table: &Arc<Table>) {
+        if Arc::ptr_eq(&self.table, table) {
+            return;
+        }
+        let old = std::mem::take(self);
+        let destinations = table.targets().iter().map(|endpoints| {
+            let place = old
+                .table
+                .targets()
+                .iter()
+                .position(|other| Arc::ptr_eq(other, endpoints));
+            match place.and_then(|place| old.destinations[place].clone()) {
+                Some(destination) => Some(destination),
+                None => connect(endpoints),
+            }
+        });
+        self.destinations = destinations.collect();
+        self.table = Arc::clone(table);
+    }
+}
+
+/// Addresses are read with the settings, so this does not fail.
+fn connect(endpoints: &Arc<Endpoints>) -> Option<Rc<Destination>> {
+    let destination = Destination::connect(endpoints);
+    let destination = destination.inspect_err(|error| {
+        tracing::error!(error = format!("{error:#}"), "an address of the routing cannot be used");
+    });
+    destination.ok().map(Rc::new)
 }

@@ -75,6 +75,8 @@ fn clippy() -> anyhow::Result<()> {
     run::run(&mut run::cargo(&[
         "clippy",
         "--workspace",
+        "--features",
+        run::FEATURES,
         "--all-targets",
         "--",
         "-D",

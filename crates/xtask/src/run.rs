@@ -8,6 +8,9 @@ use std::{
 
 use anyhow::{Context, ensure};
 
+/// What is off by default, and checked and tested all the same.
+pub(crate) const FEATURES: &str = "edge-gateway/kubernetes";
+
 /// The folder of the workspace. Commands run there, wherever they were called.
 pub(crate) fn workspace() -> &'static Path {
     let own_folder = Path::new(env!("CARGO_MANIFEST_DIR"));

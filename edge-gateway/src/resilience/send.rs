@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Picked, Ticket};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use tonic::Status;
@@ -17,7 +17,8 @@ use crate::endpoint::Output;
 use crate::problem::Problem;
 
 /// What a service has answered, or why it was not asked.
-type Answer<T> = Result<Result<T, Status>, Problem>;
+/// The ticket says that the call is under way at its endpoint, and is kept for as long as it is.
+type Answer<T> = Result<Result<(T, Ticket), Status>, Problem>;
 
 /// Sends a message, at most twice, and waits for what `work` makes of it.
 pub(crate) async fn send<T>(
@@ -52,17 +53,19 @@ async fn attempt<T>(
     work: &impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
 ) -> Answer<T> {
     let attempt = Attempt::begin(call, now)?;
+    let Picked { connection, mut ticket } = call.pick().ok_or_else(Problem::unreachable)?;
     let mut grpc_request = call.grpc_request(message);
     match call.endpoint.output {
         Output::Json | Output::Raw => grpc_request.set_timeout(call.deadline.remaining()),
         // The deadline is for the first message, the stream goes on for as long as it likes.
         Output::JsonStream | Output::RawStream => {}
     }
-    let answer = async { work(call.client().await?, grpc_request).await };
+    let answer = work(Grpc::new(connection), grpc_request);
     match call.deadline.limit(answer).await {
         Ok(outcome) => {
+            ticket.note(&outcome);
             attempt.end(&outcome);
-            Ok(outcome)
+            Ok(outcome.map(|answer| (answer, ticket)))
         }
         Err(problem) => {
             attempt.time_out();

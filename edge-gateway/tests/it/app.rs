@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use edge_gateway::{Edge, EdgeParts, Settings, Upstream};
+use edge_gateway::{Edge, EdgeParts, Finding, Settings, Upstream};
 use reqwest::{Method, RequestBuilder};
 use service::metrics::Metrics;
 use service::testing::TestIssuer;
@@ -42,6 +42,7 @@ pub struct Setup {
     pub address: String,
     pub settings: Settings,
     pub redis: Option<redis::ConnectionInfo>,
+    pub finding: Finding,
 }
 
 impl Setup {
@@ -53,6 +54,7 @@ impl Setup {
             address: address.into(),
             settings: Settings::default(),
             redis: None,
+            finding: Finding::default(),
         }
     }
 }
@@ -90,6 +92,17 @@ impl App {
         app
     }
 
+    /// With the contract of the library, and whatever is at an address behind it.
+    pub async fn start_library_at(address: &str, finding: Finding, settings: &str) -> Self {
+        let settings = settings.parse().unwrap();
+        Self::start_at(Setup {
+            finding,
+            settings,
+            ..Setup::library(address)
+        })
+        .await
+    }
+
     /// With whatever listens at the address behind it.
     pub async fn start_at(setup: Setup) -> Self {
         let upstream = Upstream {
@@ -103,6 +116,7 @@ impl App {
         let edge = Edge::compile(EdgeParts {
             descriptor_set: &setup.descriptor_set,
             upstreams: vec![upstream],
+            finding: setup.finding,
             verifier,
             settings: setup.settings,
             redis: setup.redis,

@@ -4,15 +4,20 @@
 
 mod added_rpc;
 mod app;
+mod balancing;
 mod conditions;
 mod health;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod library;
 mod limits;
 mod never;
 mod openapi;
 mod problems;
+mod replica;
 mod requests;
 mod resilience;
+mod routing;
 mod server;
 mod streams;
 mod tokens;

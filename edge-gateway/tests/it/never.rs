@@ -24,6 +24,8 @@ fn the_edge_has_no_word_of_the_business() {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         let words = code.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in words {
+            // What Kubernetes calls its own events is none of ours.
+            let line = line.replace("allowWatchBookmarks", "");
             assert!(
                 !line.to_lowercase().contains("bookmark"),
                 "{}: {line}",

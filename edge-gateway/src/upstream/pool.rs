@@ -1,0 +1,216 @@
+//! One worker's connections to the endpoints of one address, and the choice between them for each call.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use tonic::{Code, ConnectError, Status};
+
+use super::connection::Connection;
+use super::endpoints::{CONNECT_TIMEOUT, Endpoint, Endpoints, ONLY_CONNECT_TIMEOUT};
+use super::load::{self, Ending, Load};
+
+/// Connections live on the runtime of the worker that made them: a call then wakes no other thread.
+pub(crate) enum Pool {
+    /// There is nothing to choose.
+    One(Connection),
+    Several {
+        endpoints: Arc<Endpoints>,
+        members: RefCell<Members>,
+    },
+}
+
+/// The endpoints as this worker has last seen them.
+#[derive(Default)]
+pub(crate) struct Members {
+    table: Arc<Vec<Arc<Endpoint>>>,
+    near: Vec<Rc<Member>>,
+    far: Vec<Rc<Member>>,
+}
+
+struct Member {
+    endpoint: Arc<Endpoint>,
+    connection: Connection,
+    load: Load,
+}
+
+/// The endpoint for one call.
+pub(crate) struct Picked {
+    pub(crate) connection: Connection,
+    /// To be told how the call ended, and kept until then.
+    pub(crate) ticket: Ticket,
+}
+
+/// Counts a call as under way for as long as it lives.
+pub(crate) struct Ticket(Option<Counted>);
+
+struct Counted {
+    member: Rc<Member>,
+    began: Instant,
+    is_timed: bool,
+    ending: Ending,
+}
+
+impl Pool {
+    pub(crate) fn new(endpoints: &Arc<Endpoints>) -> anyhow::Result<Self> {
+        match endpoints.only() {
+            Some(only) => {
+                let connection = Connection::new(&only.address, ONLY_CONNECT_TIMEOUT);
+                Ok(Self::One(
+                    connection.with_context(|| format!("connecting to {}", only.address))?,
+                ))
+            }
+            None => Ok(Self::Several {
+                endpoints: Arc::clone(endpoints),
+                members: RefCell::default(),
+            }),
+        }
+    }
+
+    /// Nothing when no endpoint is known.
+    pub(crate) fn pick(&self) -> Option<Picked> {
+        let (endpoints, members) = match self {
+            Self::One(connection) => return Some(Picked::uncounted(connection.clone())),
+            Self::Several { endpoints, members } => (endpoints, members),
+        };
+        let now = Instant::now();
+        members.borrow_mut().follow(endpoints, now);
+        let members = members.borrow();
+        let member = members.choose(now, rand::random())?;
+        Some(Picked::counted(member, now))
+    }
+
+    /// One for each endpoint.
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        match self {
+            Self::One(connection) => vec![connection.clone()],
+            Self::Several { endpoints, members } => {
+                members.borrow_mut().follow(endpoints, Instant::now());
+                members.borrow().all().map(|member| member.connection.clone()).collect()
+            }
+        }
+    }
+}
+
+impl Members {
+    /// Takes a new table over. A call under way keeps the connection of an endpoint that is gone, and ends there.
+    fn follow(&mut self, endpoints: &Endpoints, now: Instant) {
+        let table = endpoints.table();
+        if Arc::ptr_eq(&self.table, &table) {
+            return;
+        }
+        let members = table.iter().filter_map(|endpoint| {
+            let known = self.all().find(|member| Arc::ptr_eq(&member.endpoint, endpoint));
+            known.cloned().or_else(|| Member::new(endpoint, now).map(Rc::new))
+        });
+        let (near, far) = members.partition(|member| member.endpoint.is_near);
+        *self = Self {
+            table: Arc::clone(&table),
+            near,
+            far,
+        };
+    }
+
+    /// One of the own zone as long as one of it can be reached. When none can be reached anywhere, a call to any tells why.
+    fn choose(&self, now: Instant, random: u64) -> Option<&Rc<Member>> {
+        let cost = |member: &Rc<Member>| (!member.endpoint.is_down()).then(|| member.load.cost(now));
+        load::choose(&self.near, random, cost)
+            .or_else(|| load::choose(&self.far, random, cost))
+            .or_else(|| self.all().next())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Rc<Member>> {
+        self.near.iter().chain(&self.far)
+    }
+}
+
+impl Member {
+    /// Sources of addresses give only such as can be read.
+    fn new(endpoint: &Arc<Endpoint>, now: Instant) -> Option<Self> {
+        let connection = Connection::new(&endpoint.address, CONNECT_TIMEOUT);
+        let connection = connection.inspect_err(|error| {
+            tracing::error!(
+                endpoint = endpoint.address,
+                error = format!("{error:#}"),
+                "an endpoint has no address"
+            );
+        });
+        Some(Self {
+            endpoint: Arc::clone(endpoint),
+            connection: connection.ok()?,
+            load: Load::new(now),
+        })
+    }
+}
+
+impl Picked {
+    fn uncounted(connection: Connection) -> Self {
+        Self {
+            connection,
+            ticket: Ticket(None),
+        }
+    }
+
+    fn counted(member: &Rc<Member>, now: Instant) -> Self {
+        member.load.begin(now);
+        Self {
+            connection: member.connection.clone(),
+            ticket: Ticket(Some(Counted {
+                member: Rc::clone(member),
+                began: now,
+                is_timed: true,
+                ending: Ending::Abandoned,
+            })),
+        }
+    }
+}
+
+impl Ticket {
+    /// For calls that last as long as their caller likes.
+    pub(crate) fn untimed(mut self) -> Self {
+        if let Some(counted) = &mut self.0 {
+            counted.is_timed = false;
+        }
+        self
+    }
+
+    /// How the call ended.
+    pub(crate) fn note<T>(&mut self, outcome: &Result<T, Status>) {
+        let Some(counted) = &mut self.0 else { return };
+        let endpoint = &counted.member.endpoint;
+        counted.ending = match outcome {
+            Err(status) if status.code() == Code::ResourceExhausted => Ending::Refused,
+            Err(status) if status.code() == Code::Unavailable || is_of_the_connection(status) => Ending::Refused,
+            Ok(_) | Err(_) => Ending::Answered,
+        };
+        match outcome {
+            Err(status) if never_connected(status) => endpoint.unreachable(),
+            Err(status) if is_of_the_connection(status) => endpoint.broken(),
+            Ok(_) | Err(_) => endpoint.answered(),
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let latency = self.is_timed.then(|| now.saturating_duration_since(self.began));
+        self.member.load.end(now, latency, self.ending);
+    }
+}
+
+fn never_connected(status: &Status) -> bool {
+    sources(status).any(|source| source.is::<ConnectError>())
+}
+
+/// What a service says itself has no source.
+fn is_of_the_connection(status: &Status) -> bool {
+    status.source().is_some()
+}
+
+fn sources(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(status.source(), |&source| source.source())
+}
