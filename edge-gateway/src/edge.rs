@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use service::identity::Verifier;
 use service::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +10,7 @@ use transcode::{Plans, Routes};
 use crate::contract::Contract;
 use crate::endpoint::Endpoint;
 use crate::observe::Observations;
-use crate::openapi;
+use crate::own::Pages;
 use crate::settings::{LiveSettings, Settings};
 use crate::upstream::{self, Upstream, UpstreamIndex};
 
@@ -43,7 +42,7 @@ pub struct Edge {
     pub(crate) verifier: Verifier,
     pub(crate) settings: Arc<LiveSettings>,
     pub(crate) observations: Observations,
-    pub(crate) openapi: Bytes,
+    pub(crate) pages: Pages,
     /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
     pub(crate) stopping: CancellationToken,
 }
@@ -60,7 +59,7 @@ impl Edge {
             stopping,
         } = parts;
         let contract = Contract::compile(descriptor_set)?;
-        let openapi = Bytes::from(openapi::document(&contract));
+        let pages = Pages::of(&contract);
         let observations = Observations::new(metrics);
         let Contract {
             pool: _,
@@ -83,7 +82,7 @@ impl Edge {
             verifier,
             settings: Arc::new(LiveSettings::new(settings)),
             observations,
-            openapi,
+            pages,
             stopping,
         })
     }
