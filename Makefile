@@ -1,10 +1,10 @@
 # What people type. The work is in crates/xtask.
 
-.PHONY: help up down test check bench
+.PHONY: help up down test check bench fuzz fuzz-api
 .DEFAULT_GOAL := help
 
 help: ## these lines
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
 
 up: ## install what is missing, build, run everything until Ctrl-C
 	@cargo run --release --bin xtask -- up
@@ -20,3 +20,9 @@ check: ## format, lints, docs, dependencies, contract, committed files
 
 bench: ## the figures of docs/bench.md, measured on this machine
 	@cargo run --release --bin xtask -- bench
+
+fuzz: ## any bytes at all into the transcoder, a minute for each target
+	@cargo xtask fuzz
+
+fuzz-api: ## schemathesis over /openapi.json of a platform of its own, some minutes
+	@cargo xtask fuzz-api

@@ -4,9 +4,9 @@ use std::env;
 
 use anyhow::bail;
 
-use crate::{bench, check, down, openapi, run, sqlx_data, test, up};
+use crate::{bench, check, down, fuzz, fuzz_api, openapi, run, sqlx_data, test, up};
 
-const NAMES: &str = "commands: up, down, test, check, bench, sqlx, openapi";
+const NAMES: &str = "commands: up, down, test, check, bench, fuzz, fuzz-api, sqlx, openapi";
 
 /// Runs the command that the arguments name, in the folder of the workspace.
 pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
@@ -20,6 +20,8 @@ pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "test" => test::test(rest),
         "check" => check::check(rest).await,
         "bench" => bench::bench(rest),
+        "fuzz" => fuzz::fuzz(rest),
+        "fuzz-api" => fuzz_api::fuzz_api(rest).await,
         "sqlx" => sqlx_data::update(rest).await,
         "openapi" => openapi::update(),
         unknown => bail!("no command {unknown:?}; {NAMES}"),

@@ -10,6 +10,8 @@ mod bench;
 mod check;
 mod commands;
 mod down;
+mod fuzz;
+mod fuzz_api;
 mod lock;
 mod openapi;
 mod run;

@@ -20,7 +20,7 @@ function show(api) {
   document.getElementById("title").textContent = `${api.info.title} ${api.info.version}`;
   document.getElementById("loading").remove();
   const groups = [...operationGroups(api), schemaGroup(api), problemGroup(api)];
-  content.append(introduction(api.info), ...groups.map(group => group.section));
+  content.append(introduction(api.info), ...groups.map(each => each.section));
   document.getElementById("contents").append(...groups.map(contents));
   prepareSearch(groups);
   prepareAccess(api);
@@ -145,23 +145,24 @@ function problemGroup(api) {
   return group("Problems", "What `type` and `reason` of an error mean, and what to do.", items);
 }
 
-function contents({ title, items }) {
-  const entries = items.map(each => {
+function contents(group) {
+  const entries = group.items.map(each => {
     each.entry = make("li", {}, make("a", { href: `#${each.id}` }, each.label));
     return each.entry;
   });
-  return make("section", {}, make("h3", {}, title), make("ul", {}, ...entries));
+  group.entries = make("section", {}, make("h3", {}, group.title), make("ul", {}, ...entries));
+  return group.entries;
 }
 
 function prepareSearch(groups) {
   const search = document.getElementById("search");
   search.addEventListener("input", () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const { section, items } of groups) {
+    for (const { section, entries, items } of groups) {
       for (const each of items) {
         each.element.hidden = each.entry.hidden = !words.every(word => each.words.includes(word));
       }
-      section.hidden = items.every(each => each.element.hidden);
+      section.hidden = entries.hidden = items.every(each => each.element.hidden);
     }
   });
   search.addEventListener("keydown", event => {
