@@ -1,6 +1,6 @@
 //! One operation: what it takes and what it answers.
 
-use prost_reflect::{FieldDescriptor, Kind};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
 use transcode::{Body, ResponseBody, Route};
 
@@ -73,7 +73,8 @@ fn request_body(route: &Route, endpoint: &Endpoint, parts: &mut Parts<'_>) -> Op
             let form = json!({"type": "object", "required": ["file"], "properties": {"file": file}});
             content["multipart/form-data"] = json!({"schema": form});
         }
-        return Some(json!({"required": true, "content": content}));
+        // Nothing is an empty file.
+        return Some(json!({"required": false, "content": content}));
     }
     let message = route.rpc.input();
     let shape = BodyShape {
@@ -101,21 +102,38 @@ fn request_body(route: &Route, endpoint: &Endpoint, parts: &mut Parts<'_>) -> Op
         members.retain(|name, _| !shape.captured.contains(name));
     }
     let content = json!({"application/json": {"schema": schema, "example": example}});
-    Some(json!({"required": true, "content": content}))
+    let is_required = shape.is_partial || has_required_member(route, &shape, parts);
+    Some(json!({"required": is_required, "content": content}))
+}
+
+/// Without a body, everything in it has its default.
+fn has_required_member(route: &Route, shape: &BodyShape, parts: &Parts<'_>) -> bool {
+    let Some((message, _)) = body_message(route) else {
+        return true;
+    };
+    message.fields().any(|field| {
+        let is_captured = shape.captured.iter().any(|name| name == field.json_name());
+        !is_captured && parts.options.behavior(&field).is_required
+    })
+}
+
+/// The message that a JSON body is, and what stands before its fields in the request.
+fn body_message(route: &Route) -> Option<(MessageDescriptor, String)> {
+    match &route.body {
+        Body::None => None,
+        Body::Whole => Some((route.rpc.input(), String::new())),
+        Body::Field { number, name } => {
+            let kind = route.rpc.input().get_field(*number)?.kind();
+            Some((kind.as_message()?.clone(), format!("{name}.")))
+        }
+    }
 }
 
 /// The JSON names, in the body, of what the path has already.
 fn captured(route: &Route) -> Vec<String> {
-    let (message, prefix) = match &route.body {
-        Body::None => return Vec::new(),
-        Body::Whole => (Some(route.rpc.input()), String::new()),
-        Body::Field { number, name } => {
-            let kind = route.rpc.input().get_field(*number).map(|field| field.kind());
-            let message = kind.and_then(|kind| kind.as_message().cloned());
-            (message, format!("{name}."))
-        }
+    let Some((message, prefix)) = body_message(route) else {
+        return Vec::new();
     };
-    let Some(message) = message else { return Vec::new() };
     let variables = route.template.variables().iter();
     let names = variables.filter_map(|variable| variable.field_path.strip_prefix(prefix.as_str()));
     names

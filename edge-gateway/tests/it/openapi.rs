@@ -167,6 +167,10 @@ async fn bodies_leave_out_what_the_path_has_and_changes_require_nothing() {
     assert_eq!(lend["properties"], json!({}));
     let (change, example) = body("patch", "/v1/books/{id}");
     assert_eq!(change["required"], json!([]));
+    let needs_body = |path: &str| document["paths"][path]["post"]["requestBody"]["required"].clone();
+    assert_eq!(needs_body("/v1/books"), true, "a book has a title");
+    assert_eq!(needs_body("/v1/books/{id}:lend"), false);
+    assert_eq!(needs_body("/v1/scans"), false, "nothing is an empty file");
     assert_eq!(example, json!({"title": "Dune"}));
     assert_eq!(document["info"]["title"], "The <Library>");
     assert_eq!(document["info"]["license"], json!({"name": "MIT", "identifier": "MIT"}));
