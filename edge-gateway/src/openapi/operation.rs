@@ -70,7 +70,14 @@ fn request_body(route: &Route, endpoint: &Endpoint, parts: &mut Parts<'_>) -> Op
         let file = json!({"type": "string", "format": "binary"});
         let mut content = json!({"*/*": {"schema": file}});
         if matches!(endpoint.input, Input::Upload(_)) {
-            let form = json!({"type": "object", "required": ["file"], "properties": {"file": file}});
+            // One part, whatever its name is.
+            let form = json!({
+                "type": "object",
+                "properties": {"file": file},
+                "additionalProperties": file,
+                "minProperties": 1,
+                "maxProperties": 1,
+            });
             content["multipart/form-data"] = json!({"schema": form});
         }
         // Nothing is an empty file.

@@ -2,7 +2,7 @@
 
 import { forgetToken, loginForm, onToken, setToken, tokenNow } from "/docs/access.js";
 import { tryForm } from "/docs/try.js";
-import { code, make, prose, resolve, typeOf } from "/docs/make.js";
+import { code, inline, make, prose, resolve, typeOf } from "/docs/make.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
 const content = document.getElementById("content");
@@ -57,7 +57,7 @@ function group(title, description, items) {
 
 function operationItem(api, { path, method, it }) {
   const summary = [make("span", { class: `method ${method}` }, method.toUpperCase()),
-    make("code", { class: it.deprecated ? "path deprecated" : "path" }, path), make("span", { class: "soft" }, it.summary)];
+    make("code", { class: it.deprecated ? "path deprecated" : "path" }, path), make("span", { class: "soft" }, ...inline(it.summary))];
   if (it.security?.length) summary.push(make("span", { class: "tag" }, ["token", ...it.security[0].bearer].join(" · ")));
   const label = make("span", {}, make("span", { class: `method ${method}` }, method.toUpperCase()), " ", it.summary);
   return item(it.operationId, label, [path, method, it.operationId, it.summary, it.description], summary, () => [
@@ -132,7 +132,7 @@ function type(schema) {
 function schemaGroup(api) {
   const items = Object.entries(api.components.schemas).map(([name, schema]) =>
     item(`schema-${name}`, name, [name, schema.description || ""], [make("code", { class: "path" }, name),
-      make("span", { class: "soft" }, (schema.description || "").split("\n")[0])],
+      make("span", { class: "soft" }, ...inline((schema.description || "").split("\n")[0]))],
     () => [...prose(schema.description), ...properties(schema), ...(schema.enum ? [make("p", {}, schema.enum.join(", "))] : [])]));
   return group("Schemas", "", items);
 }
@@ -140,7 +140,7 @@ function schemaGroup(api) {
 function problemGroup(api) {
   const items = (api["x-reasons"] || []).map(({ reason, code: name, statuses, description, advice }) =>
     item(`problem-${reason}`, reason, [reason, description, name], [make("code", { class: "path" }, reason),
-      make("span", { class: "tag" }, statuses.join(", ")), make("span", { class: "soft" }, description)],
+      make("span", { class: "tag" }, statuses.join(", ")), make("span", { class: "soft" }, ...inline(description))],
     () => [...prose(description), make("h4", {}, "What to do"), ...prose(advice), make("p", { class: "soft" }, "gRPC code ", code(name))]));
   return group("Problems", "What `type` and `reason` of an error mean, and what to do.", items);
 }

@@ -22,7 +22,8 @@ export function prose(text) {
   });
 }
 
-function inline(text) {
+// Code between backticks.
+export function inline(text) {
   return text.split("`").map((piece, place) => place % 2 ? code(piece) : piece);
 }
 
