@@ -1,6 +1,6 @@
 # What people type. The work is in crates/xtask.
 
-.PHONY: help up down test check bench bench-edge
+.PHONY: help up down test check bench bench-edge fuzz fuzz-api
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -23,3 +23,9 @@ bench: ## the figures of docs/bench.md, measured on this machine
 
 bench-edge: ## the edge alone, beside Envoy: the figures of docs/bench-edge.md
 	@cargo run --release --bin xtask -- bench-edge
+
+fuzz: ## any bytes at all into the transcoder, a minute for each target
+	@cargo xtask fuzz
+
+fuzz-api: ## schemathesis over /openapi.json of a platform of its own, some minutes
+	@cargo xtask fuzz-api

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use redis::ConnectionInfo;
 use service::identity::Verifier;
 use service::metrics::Metrics;
@@ -14,7 +13,7 @@ use crate::contract::Contract;
 use crate::endpoint::Endpoint;
 use crate::limit::Limiter;
 use crate::observe::Observations;
-use crate::openapi;
+use crate::own::Pages;
 use crate::resilience::{self, Figures};
 use crate::routing::Router;
 use crate::settings::{LiveSettings, Settings};
@@ -59,7 +58,7 @@ pub struct Edge {
     pub(crate) router: Router,
     pub(crate) limiter: Limiter,
     pub(crate) observations: Observations,
-    pub(crate) openapi: Bytes,
+    pub(crate) pages: Pages,
     /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
     pub(crate) stopping: CancellationToken,
 }
@@ -78,7 +77,7 @@ impl Edge {
             stopping,
         } = parts;
         let contract = Contract::compile(descriptor_set)?;
-        let openapi = Bytes::from(openapi::document(&contract));
+        let pages = Pages::of(&contract);
         let observations = Observations::new(metrics);
         let Contract {
             pool: _,
@@ -114,7 +113,7 @@ impl Edge {
             router,
             limiter: Limiter::new(redis, metrics, Instant::now())?,
             observations,
-            openapi,
+            pages,
             stopping,
         })
     }

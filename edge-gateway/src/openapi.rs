@@ -1,51 +1,112 @@
 //! The OpenAPI 3.1 document of a contract.
 
+mod collection;
 mod comments;
+mod examples;
+mod headers;
 mod operation;
+mod options;
+mod own_paths;
 mod parameters;
+mod problems;
+mod reasons;
 mod schema;
 
 use serde_json::{Map, Value, json};
 use transcode::{Segment, Template};
 
 use crate::contract::Contract;
+pub(crate) use collection::collection;
 use comments::Comments;
+use examples::Examples;
+use options::Options;
+use problems::Problems;
 use schema::Schemas;
 
 /// The document of Bookmesh's own contract.
 pub fn contract_document() -> anyhow::Result<Vec<u8>> {
-    Ok(document(&Contract::compile(bookmesh_proto::FILE_DESCRIPTOR_SET)?))
+    Ok(bytes(&document(&Contract::compile(
+        bookmesh_proto::FILE_DESCRIPTOR_SET,
+    )?)))
 }
 
-/// The same contract always gives the same bytes.
-pub(crate) fn document(contract: &Contract) -> Vec<u8> {
+/// What operations are described with, and what they leave behind for all.
+struct Parts<'c> {
+    comments: &'c Comments,
+    options: &'c Options,
+    examples: Examples<'c>,
+    schemas: Schemas<'c>,
+    problems: Problems,
+}
+
+/// The same contract always gives the same document.
+pub(crate) fn document(contract: &Contract) -> Value {
     let comments = Comments::of(&contract.pool);
-    let mut schemas = Schemas::new(&contract.pool, &comments);
-    let mut paths: Map<String, Value> = Map::new();
+    let options = Options::of(&contract.pool);
+    let mut parts = Parts {
+        comments: &comments,
+        options: &options,
+        examples: Examples { options: &options },
+        schemas: Schemas::new(&options, &comments),
+        problems: Problems::new(reasons::all(&contract.pool, &options, &comments)),
+    };
+    let mut paths = own_paths::describe(&mut parts.problems);
     for (route, endpoint) in contract.routes.all().iter().zip(&contract.endpoints) {
-        let operation = operation::describe(contract, route, endpoint, &comments, &mut schemas);
+        let operation = operation::describe(contract, route, endpoint, &mut parts);
         let path = paths.entry(path(&route.template)).or_insert_with(|| json!({}));
         path[route.http_method.to_ascii_lowercase()] = operation;
     }
-    let mut components = schemas.finish();
-    components.insert("Problem".to_owned(), problem_schema());
-    let document = json!({
+    let mut schemas = parts.schemas.finish();
+    schemas.insert("Problem".to_owned(), problems::schema());
+    let (responses, examples, reasons) = parts.problems.finish();
+    let headers = headers::components(&[&json!(paths), &json!(responses)]);
+    json!({
         "openapi": "3.1.0",
-        "info": {"title": title(contract), "version": version(contract)},
+        "info": info(contract, &options),
+        "servers": [{"url": "/"}],
         "tags": tags(contract, &comments),
         "paths": paths,
         "components": {
-            "schemas": components,
-            "responses": {"Problem": {
-                "description": "What went wrong (RFC 9457)",
-                "content": {crate::problem::CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            }},
+            "schemas": schemas,
+            "responses": responses,
+            "examples": examples,
+            "headers": headers,
+            "parameters": headers::parameters(),
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
-    });
-    let mut bytes = serde_json::to_vec_pretty(&document).expect("a JSON value is always JSON");
+        "x-reasons": reasons,
+    })
+}
+
+pub(crate) fn bytes(document: &Value) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(document).expect("a JSON value is always JSON");
     bytes.push(b'\n');
     bytes
+}
+
+fn info(contract: &Contract, options: &Options) -> Value {
+    let api = options.api(&contract.pool).unwrap_or_default();
+    let title = if api.title.is_empty() {
+        title(contract)
+    } else {
+        api.title
+    };
+    let mut info = Map::from_iter([
+        ("title".to_owned(), json!(title)),
+        ("version".to_owned(), json!(version(contract))),
+    ]);
+    for (name, text) in [("summary", api.summary), ("description", api.description)] {
+        if !text.is_empty() {
+            info.insert(name.to_owned(), json!(text));
+        }
+    }
+    if !api.license.is_empty() {
+        info.insert(
+            "license".to_owned(),
+            json!({"name": api.license, "identifier": api.license}),
+        );
+    }
+    Value::Object(info)
 }
 
 /// Variables have no patterns in OpenAPI: `{name=shelves/*}` is `shelves/{shelvesId}`.
@@ -102,41 +163,5 @@ fn tags(contract: &Contract, comments: &Comments) -> Vec<Value> {
         .collect();
     services.dedup_by(|one, other| one.full_name() == other.full_name());
     let tag = |service: &prost_reflect::ServiceDescriptor| json!({"name": service.name(), "description": comments.of_descriptor(&service.parent_file(), service.path())});
-    services.iter().map(tag).collect()
-}
-
-fn problem_schema() -> Value {
-    let text = |description: &str| json!({"type": "string", "description": description});
-    json!({
-        "type": "object",
-        "description": "What went wrong (RFC 9457).",
-        "required": ["type", "title", "status", "code", "requestId", "traceId"],
-        "properties": {
-            "type": {"type": "string", "format": "uri-reference", "description": "Names the kind of problem."},
-            "title": text("The kind of problem, for people."),
-            "status": {"type": "integer", "format": "int32", "description": "The HTTP status."},
-            "detail": text("What went wrong this time, for people."),
-            "instance": text("The path that was called."),
-            "code": text("The name of the gRPC code, such as NOT_FOUND."),
-            "reason": text("A stable name for programs, such as ETAG_MISMATCH."),
-            "domain": text("Who gives the reason its meaning."),
-            "metadata": {
-                "type": "object", "additionalProperties": {"type": "string"}, "description": "More for programs.",
-            },
-            "errors": {
-                "type": "array",
-                "description": "What is wrong with each field.",
-                "items": {
-                    "type": "object",
-                    "required": ["field", "description"],
-                    "properties": {
-                        "field": text("The field, as in `tags[3]`; empty for the body itself."),
-                        "description": text("The rule that it breaks."),
-                    },
-                },
-            },
-            "requestId": text("Names the request in logs."),
-            "traceId": text("Names the trace that the request belongs to."),
-        },
-    })
+    services.iter().map(tag).chain([own_paths::tag()]).collect()
 }

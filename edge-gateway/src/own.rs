@@ -1,20 +1,66 @@
 //! The few paths that the edge answers by itself.
 
+mod page;
+
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::Value;
 
+use crate::contract::Contract;
+use crate::openapi;
 use crate::problem::Problem;
 use crate::worker::Worker;
 use crate::{forward, health};
+use page::Page;
 
-const DOCS: &str = include_str!("docs.html");
-const PATHS: [&str; 5] = [
+const PATHS: [&str; 12] = [
+    "/",
     "/health/live",
     "/health/ready",
     "/health/startup",
     "/openapi.json",
+    "/collection.json",
     "/docs",
+    "/docs/docs.css",
+    "/docs/docs.js",
+    "/docs/access.js",
+    "/docs/make.js",
+    "/docs/try.js",
 ];
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+const SCRIPTS: [(&str, &str); 4] = [
+    ("/docs/docs.js", include_str!("own/docs.js")),
+    ("/docs/access.js", include_str!("own/access.js")),
+    ("/docs/make.js", include_str!("own/make.js")),
+    ("/docs/try.js", include_str!("own/try.js")),
+];
+
+/// What the edge says of itself and its contract, ready to be sent.
+pub(crate) struct Pages {
+    home: Page,
+    openapi: Page,
+    collection: Page,
+    docs: Page,
+    style: Page,
+    /// By their paths.
+    scripts: [(&'static str, Page); 4],
+}
+
+impl Pages {
+    pub(crate) fn of(contract: &Contract) -> Self {
+        let document = openapi::document(contract);
+        let collection = openapi::collection(&document);
+        Self {
+            home: Page::new(HTML, home(&document["info"]).into_bytes()),
+            openapi: Page::new(JSON, openapi::bytes(&document)),
+            collection: Page::new(JSON, openapi::bytes(&collection)),
+            docs: Page::of_text(HTML, include_str!("own/docs.html")),
+            style: Page::of_text("text/css; charset=utf-8", include_str!("own/docs.css")),
+            scripts: SCRIPTS.map(|(path, text)| (path, Page::of_text("text/javascript; charset=utf-8", text))),
+        }
+    }
+}
 
 /// The path, when it is one of them.
 pub(crate) fn known_path(path: &str) -> Option<&'static str> {
@@ -34,13 +80,72 @@ pub(crate) async fn answer(worker: &Worker, request: &HttpRequest) -> Option<Res
         }
         _ => return Some(Err(forward::method_not_allowed(allow))),
     }
+    let pages = &worker.edge.pages;
     Some(Ok(match path {
         "/health/live" => health::live(),
         "/health/startup" => health::startup(),
         "/health/ready" => health::ready(worker).await,
-        "/openapi.json" => HttpResponse::Ok()
-            .content_type("application/json")
-            .body(worker.edge.openapi.clone()),
-        _ => HttpResponse::Ok().content_type("text/html; charset=utf-8").body(DOCS),
+        "/openapi.json" => pages.openapi.answer(request),
+        "/collection.json" => pages.collection.answer(request),
+        "/docs" => pages.docs.answer(request),
+        "/docs/docs.css" => pages.style.answer(request),
+        "/" => pages.home.answer(request),
+        script => match pages.scripts.iter().find(|(path, _)| *path == script) {
+            Some((_, page)) => page.answer(request),
+            None => return None,
+        },
     }))
+}
+
+/// Complete without a script, for terminals and readers too.
+fn home(info: &Value) -> String {
+    let text = |name: &str| escaped(info[name].as_str().unwrap_or_default());
+    let paragraphs = info["description"].as_str().unwrap_or_default().split("\n\n");
+    let paragraphs: Vec<String> = paragraphs
+        .map(|paragraph| format!("<p>{}</p>", code(&escaped(paragraph))))
+        .collect();
+    include_str!("own/home.html")
+        .replace("{title}", &text("title"))
+        .replace("{summary}", &text("summary"))
+        .replace("{description}", &paragraphs.join("\n"))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+/// Every other piece between backticks is code.
+fn code(text: &str) -> String {
+    let mut html = String::new();
+    for (place, piece) in text.split('`').enumerate() {
+        if place % 2 == 1 {
+            html.push_str(&format!("<code>{piece}</code>"));
+        } else {
+            html.push_str(piece);
+        }
+    }
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::home;
+    use serde_json::json;
+
+    #[test]
+    fn texts_of_the_contract_are_no_html() {
+        let info = json!({"title": "<b>A & B</b>", "summary": "\"s\"", "description": "Send `<x>`.\n\nThen wait."});
+
+        let html = home(&info);
+
+        assert!(html.contains("&lt;b&gt;A &amp; B&lt;/b&gt;"), "{html}");
+        assert!(
+            html.contains("<p>Send <code>&lt;x&gt;</code>.</p>\n<p>Then wait.</p>"),
+            "{html}"
+        );
+        assert!(!html.contains("<b>"), "{html}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Errors as RFC 9457 problem details.
 
-mod code;
+pub(crate) mod code;
 mod status;
 
 use std::borrow::Cow;
@@ -20,6 +20,7 @@ pub(crate) use status::is_timeout;
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 /// `domain` of what the edge itself refuses; services have their own.
 const EDGE_DOMAIN: &str = "edge";
+pub(crate) const INVALID_FIELDS: &str = "INVALID_FIELDS";
 
 /// An error on its way to the caller; small, because it is the other half of every result.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,6 +78,11 @@ pub(crate) struct Occurrence<'a> {
     pub(crate) trace_id: &'a str,
 }
 
+/// Where `/docs` says what the reason means and what can be done.
+pub(crate) fn type_of(reason: &str) -> String {
+    format!("/docs#problem-{reason}")
+}
+
 impl Deref for Problem {
     type Target = Parts;
 
@@ -130,7 +136,7 @@ impl Problem {
             [only] => format!("{}: {}", only.field, only.description),
             several => format!("{} fields are not valid", several.len()),
         };
-        let mut problem = Self::bad_request("INVALID_FIELDS", detail);
+        let mut problem = Self::bad_request(INVALID_FIELDS, detail);
         problem.errors = errors;
         problem
     }
@@ -174,7 +180,7 @@ impl Problem {
     pub(crate) fn to_json(&self, occurrence: Occurrence<'_>) -> Vec<u8> {
         let r#type = match self.reason.as_ref() {
             "" => "about:blank".to_owned(),
-            reason => format!("/docs#problem-{reason}"),
+            reason => type_of(reason),
         };
         let body = Body {
             r#type,

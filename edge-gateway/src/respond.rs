@@ -78,7 +78,7 @@ pub(crate) fn joined_header(request: &HttpRequest, name: &str) -> Option<String>
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-fn is_unchanged(request: &HttpRequest, etag: &str) -> bool {
+pub(crate) fn is_unchanged(request: &HttpRequest, etag: &str) -> bool {
     let Some(header) = joined_header(request, "if-none-match") else {
         return false;
     };

@@ -2,6 +2,7 @@
 
 mod contract;
 mod dependencies;
+mod documents;
 mod functions;
 mod sources;
 
@@ -19,6 +20,7 @@ pub(crate) async fn check(words: &[String]) -> anyhow::Result<()> {
     steps.take("shape of the sources", sources::check);
     steps.take("buf lint", contract::lint);
     steps.take("buf breaking", contract::breaking);
+    steps.take("openapi lint", documents::lint);
     steps.take("clippy", clippy);
     // After clippy, which shows its progress: what this needs compiled is there by now.
     if steps.begin("sqlx data") {

@@ -4,9 +4,9 @@ use std::env;
 
 use anyhow::bail;
 
-use crate::{bench, bench_edge, check, down, openapi, run, sqlx_data, test, up};
+use crate::{bench, bench_edge, check, down, fuzz, fuzz_api, openapi, run, sqlx_data, test, up};
 
-const NAMES: &str = "commands: up, down, test, check, bench, bench-edge, sqlx, openapi";
+const NAMES: &str = "commands: up, down, test, check, bench, bench-edge, fuzz, fuzz-api, sqlx, openapi";
 
 /// Runs the command that the arguments name, in the folder of the workspace.
 pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
@@ -21,6 +21,8 @@ pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "check" => check::check(rest).await,
         "bench" => bench::bench(rest),
         "bench-edge" => bench_edge::bench_edge(rest),
+        "fuzz" => fuzz::fuzz(rest),
+        "fuzz-api" => fuzz_api::fuzz_api(rest).await,
         "sqlx" => sqlx_data::update(rest).await,
         "openapi" => openapi::update(),
         unknown => bail!("no command {unknown:?}; {NAMES}"),

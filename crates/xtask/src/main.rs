@@ -11,6 +11,8 @@ mod bench_edge;
 mod check;
 mod commands;
 mod down;
+mod fuzz;
+mod fuzz_api;
 mod lock;
 mod openapi;
 mod run;

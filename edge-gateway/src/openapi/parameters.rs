@@ -4,17 +4,18 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
 use transcode::{Route, Segment, Template, Variable};
 
-use super::schema::Schemas;
+use super::examples::Side;
+use super::{Parts, headers};
 use crate::endpoint::Endpoint;
 
 /// Fields of messages in messages become `outer.inner`, this deep.
 const MAX_DEPTH: usize = 4;
 
-pub(super) fn describe(route: &Route, endpoint: &Endpoint, schemas: &mut Schemas<'_>) -> Vec<Value> {
-    let mut parameters = path_parameters(route, schemas);
+pub(super) fn describe(route: &Route, endpoint: &Endpoint, parts: &mut Parts<'_>) -> Vec<Value> {
+    let mut parameters = path_parameters(route, parts);
     let mut query = Query {
         route,
-        schemas,
+        parts,
         parameters: Vec::new(),
     };
     query.push_fields(&route.rpc.input(), "", &[]);
@@ -31,6 +32,7 @@ pub(super) fn describe(route: &Route, endpoint: &Endpoint, schemas: &mut Schemas
             "Answer 304 while the resource has one of these entity tags.",
         ));
     }
+    parameters.extend(headers::parameter_references());
     parameters
 }
 
@@ -46,16 +48,17 @@ pub(super) fn path_name(template: &Template, place: usize) -> String {
     }
 }
 
-fn path_parameters(route: &Route, schemas: &mut Schemas<'_>) -> Vec<Value> {
+fn path_parameters(route: &Route, parts: &mut Parts<'_>) -> Vec<Value> {
     let template = &route.template;
     let is_wildcard = |place: &usize| !matches!(template.segments()[*place], Segment::Literal(_));
     let places = (0..template.segments().len()).filter(is_wildcard);
     let describe = |place| {
         let field = variable_at(template, place).and_then(|variable| field(&route.rpc.input(), &variable.field_path));
-        let schema = field
-            .as_ref()
-            .map_or_else(|| json!({"type": "string"}), |field| schemas.field(field));
-        parameter("path", &path_name(template, place), schema, true)
+        let name = path_name(template, place);
+        match &field {
+            Some(field) => described("path", &name, field, true, parts),
+            None => parameter("path", &name, json!({"type": "string"}), true),
+        }
     };
     places.map(describe).collect()
 }
@@ -95,7 +98,7 @@ fn field(message: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> {
 
 struct Query<'a, 's, 'c> {
     route: &'a Route,
-    schemas: &'s mut Schemas<'c>,
+    parts: &'s mut Parts<'c>,
     parameters: Vec<Value>,
 }
 
@@ -117,9 +120,9 @@ impl Query<'_, '_, '_> {
         };
         match inner {
             None => {
-                let is_required = self.schemas.behavior(field).is_required;
-                let schema = self.schemas.field(field);
-                self.parameters.push(parameter("query", name, schema, is_required));
+                let is_required = self.parts.options.behavior(field).is_required;
+                let parameter = described("query", name, field, is_required, self.parts);
+                self.parameters.push(parameter);
             }
             Some(inner) if !field.is_list() && !field.is_map() && numbers.len() < MAX_DEPTH => {
                 self.push_fields(&inner, &format!("{name}."), numbers);
@@ -127,6 +130,15 @@ impl Query<'_, '_, '_> {
             Some(_) => {}
         }
     }
+}
+
+fn described(place: &str, name: &str, field: &FieldDescriptor, is_required: bool, parts: &mut Parts<'_>) -> Value {
+    let mut parameter = parameter(place, name, parts.schemas.field(field), is_required);
+    let is_telling = is_required || place == "path" || parts.options.example(field).is_some();
+    if is_telling && let Some(example) = parts.examples.field(field, Side::Answer) {
+        parameter["example"] = example;
+    }
+    parameter
 }
 
 fn parameter(place: &str, name: &str, mut schema: Value, is_required: bool) -> Value {

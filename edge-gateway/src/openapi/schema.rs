@@ -2,35 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{
-    DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value as Reflected,
-};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::comments::Comments;
+use super::options::{self, Options};
 
 /// Collects the schemas of everything that operations mention.
 pub(super) struct Schemas<'c> {
     comments: &'c Comments,
-    behavior: Option<ExtensionDescriptor>,
+    options: &'c Options,
     /// By full name; the value is filled in after the name is there, so that messages may contain themselves.
     schemas: BTreeMap<String, Value>,
 }
 
-/// What google.api.field_behavior says of a field.
-#[derive(Default)]
-pub(super) struct Behavior {
-    pub(super) is_required: bool,
-    pub(super) is_output_only: bool,
-    pub(super) is_input_only: bool,
+/// How a body differs from its message.
+pub(super) struct BodyShape {
+    /// JSON names of the members that the path has already.
+    pub(super) captured: Vec<String>,
+    /// Whether what is left out stays as it is.
+    pub(super) is_partial: bool,
+}
+
+impl BodyShape {
+    fn is_whole(&self) -> bool {
+        self.captured.is_empty() && !self.is_partial
+    }
 }
 
 impl<'c> Schemas<'c> {
-    pub(super) fn new(pool: &DescriptorPool, comments: &'c Comments) -> Self {
-        let behavior = pool.get_extension_by_name("google.api.field_behavior");
+    pub(super) fn new(options: &'c Options, comments: &'c Comments) -> Self {
         Self {
             comments,
-            behavior,
+            options,
             schemas: BTreeMap::new(),
         }
     }
@@ -57,6 +61,27 @@ impl<'c> Schemas<'c> {
         reference(&full_name)
     }
 
+    /// The schema of a message as the body of one operation, under a name of its own.
+    pub(super) fn body(&mut self, message: &MessageDescriptor, body: &BodyShape) -> Value {
+        if body.is_whole() || well_known(message.full_name()).is_some() {
+            return self.message(message);
+        }
+        let mut schema = self.object(message);
+        if let Some(properties) = schema["properties"].as_object_mut() {
+            properties.retain(|name, _| !body.captured.contains(name));
+        }
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.retain(|name| !body.is_partial && !body.captured.iter().any(|captured| name == captured));
+        }
+        let full_name = format!(
+            "{}{}",
+            message.full_name(),
+            if body.is_partial { "Change" } else { "Body" }
+        );
+        self.schemas.insert(full_name.clone(), schema);
+        reference(&full_name)
+    }
+
     /// The schema of a field with its comment.
     pub(super) fn field(&mut self, field: &FieldDescriptor) -> Value {
         let mut schema = self.without_comment(field);
@@ -66,38 +91,17 @@ impl<'c> Schemas<'c> {
         if !comment.is_empty() {
             schema["description"] = json!(comment);
         }
-        let behavior = self.behavior(field);
+        let behavior = self.options.behavior(field);
         if behavior.is_output_only {
             schema["readOnly"] = json!(true);
         }
         if behavior.is_input_only {
             schema["writeOnly"] = json!(true);
         }
-        if field
-            .options()
-            .get_field_by_name("deprecated")
-            .is_some_and(|value| value.as_bool() == Some(true))
-        {
+        if options::is_deprecated(&field.options()) {
             schema["deprecated"] = json!(true);
         }
         schema
-    }
-
-    pub(super) fn behavior(&self, field: &FieldDescriptor) -> Behavior {
-        let Some(option) = &self.behavior else {
-            return Behavior::default();
-        };
-        let options = field.options();
-        let values = options.get_extension(option);
-        let has = |number| match values.as_ref() {
-            Reflected::List(values) => values.iter().any(|value| value.as_enum_number() == Some(number)),
-            _ => false,
-        };
-        Behavior {
-            is_required: has(2),
-            is_output_only: has(3),
-            is_input_only: has(4),
-        }
     }
 
     fn object(&mut self, message: &MessageDescriptor) -> Value {
@@ -105,7 +109,7 @@ impl<'c> Schemas<'c> {
         let mut required = Vec::new();
         for field in message.fields() {
             properties.insert(field.json_name().to_owned(), self.field(&field));
-            if self.behavior(&field).is_required {
+            if self.options.behavior(&field).is_required {
                 required.push(field.json_name().to_owned());
             }
         }

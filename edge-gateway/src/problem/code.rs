@@ -25,6 +25,11 @@ pub(crate) fn name(code: Code) -> &'static str {
     }
 }
 
+/// The code of a name, such as `NOT_FOUND`.
+pub(crate) fn named(text: &str) -> Option<Code> {
+    (0..=16).map(Code::from_i32).find(|code| name(*code) == text)
+}
+
 /// The table of google.rpc.Code.
 pub(crate) fn http_status(code: Code) -> StatusCode {
     match code {
@@ -44,7 +49,7 @@ pub(crate) fn http_status(code: Code) -> StatusCode {
 }
 
 /// What kind of problem it is, for people; the code says more than the status where both stand for the same.
-pub(super) fn title(status: StatusCode, code: Code) -> &'static str {
+pub(crate) fn title(status: StatusCode, code: Code) -> &'static str {
     if status != http_status(code) {
         return status.canonical_reason().unwrap_or("Error");
     }
@@ -70,7 +75,7 @@ pub(super) fn title(status: StatusCode, code: Code) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{http_status, name};
+    use super::{http_status, name, named};
     use tonic::Code;
 
     #[test]
@@ -100,6 +105,7 @@ mod tests {
                 (name(code), http_status(code).as_u16()),
                 (expected_name, expected_status)
             );
+            assert_eq!(named(expected_name), Some(code));
         }
     }
 }

@@ -40,7 +40,7 @@ fn collect(folder: &Path, sources: &mut Vec<std::path::PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, sources);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.is_file() {
             sources.push(path);
         }
     }

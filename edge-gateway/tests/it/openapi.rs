@@ -101,3 +101,77 @@ async fn parameters_and_schemas_come_with_types_and_comments() {
     assert_eq!(book["properties"]["pageCount"]["format"], "int64");
     assert_eq!(book["properties"]["pageCount"]["type"], "string");
 }
+
+#[tokio::test]
+async fn every_problem_of_an_operation_is_there_with_its_reasons() {
+    let app = App::start().await;
+
+    let document: Value = app.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+
+    let problem = |method: &str, path: &str, status: &str| {
+        let reference = document["paths"][path][method]["responses"][status]["$ref"].clone();
+        let pointer = reference
+            .as_str()
+            .unwrap_or_default()
+            .trim_start_matches('#')
+            .to_owned();
+        document.pointer(&pointer).cloned().unwrap_or_default()
+    };
+    let reasons = |method: &str, path: &str, status: &str| {
+        let content = problem(method, path, status)["content"]["application/problem+json"].clone();
+        let names = content["examples"].as_object().cloned().unwrap_or_default();
+        names.keys().cloned().collect::<Vec<_>>()
+    };
+    assert!(reasons("post", "/v1/books", "400").contains(&"SHELF_FULL".to_owned()));
+    assert!(!reasons("get", "/v1/books", "400").contains(&"SHELF_FULL".to_owned()));
+    assert!(reasons("get", "/v1/books/{id}", "401").contains(&"TOKEN_EXPIRED".to_owned()));
+    assert!(reasons("get", "/v1/books", "401").is_empty());
+    assert_eq!(
+        reasons("get", "/v1/books/{id}", "403"),
+        ["INSUFFICIENT_SCOPE", "SCOPE_MISSING"]
+    );
+    assert_eq!(reasons("post", "/v1/books", "413"), ["BODY_TOO_LARGE"]);
+    assert_eq!(reasons("patch", "/v1/books/{id}", "412"), ["ETAG_MISMATCH"]);
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().filter(|_| path.starts_with("/v1/")) {
+            for status in ["429", "503"] {
+                let headers = problem(method, path, status)["headers"].clone();
+                assert!(headers["Retry-After"].is_object(), "{method} {path} {status}");
+                assert!(headers["x-request-id"].is_object(), "{method} {path} {status}");
+            }
+        }
+    }
+    let example = &document["components"]["examples"]["SHELF_FULL"]["value"];
+    assert_eq!(example["type"], "/docs#problem-SHELF_FULL");
+    assert_eq!(
+        (&example["status"], &example["code"]),
+        (&json!(400), &json!("FAILED_PRECONDITION"))
+    );
+}
+
+#[tokio::test]
+async fn bodies_leave_out_what_the_path_has_and_changes_require_nothing() {
+    let app = App::start().await;
+
+    let document: Value = app.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+
+    let body = |method: &str, path: &str| {
+        let content = document["paths"][path][method]["requestBody"]["content"]["application/json"].clone();
+        let pointer = content["schema"]["$ref"].as_str().unwrap_or_default().replace('#', "");
+        (
+            document.pointer(&pointer).cloned().unwrap_or_default(),
+            content["example"].clone(),
+        )
+    };
+    let (lend, _) = body("post", "/v1/books/{id}:lend");
+    assert_eq!(lend["properties"], json!({}));
+    let (change, example) = body("patch", "/v1/books/{id}");
+    assert_eq!(change["required"], json!([]));
+    let needs_body = |path: &str| document["paths"][path]["post"]["requestBody"]["required"].clone();
+    assert_eq!(needs_body("/v1/books"), true, "a book has a title");
+    assert_eq!(needs_body("/v1/books/{id}:lend"), false);
+    assert_eq!(needs_body("/v1/scans"), false, "nothing is an empty file");
+    assert_eq!(example, json!({"title": "Dune"}));
+    assert_eq!(document["info"]["title"], "The <Library>");
+    assert_eq!(document["info"]["license"], json!({"name": "MIT", "identifier": "MIT"}));
+}

@@ -109,7 +109,6 @@ async fn unknown_paths_and_methods() {
     let app = App::start().await;
 
     for path in [
-        "/",
         "/v1/nothing",
         "/v1/books/",
         "/v1//books",
