@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use service::identity::{Caller, Refusal, Verified, Verifier};
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::exchange;
 use crate::policy::{Access, Policy};
@@ -12,14 +13,22 @@ use crate::problem::Problem;
 /// The longest token that the verifier looks at, with some room; services take 16 KiB of all headers.
 const MAX_AUTHORIZATION_BYTES: usize = 9 * 1024;
 
-/// The token to send on, when the route needs one.
+/// Who was let in.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Admitted<'h> {
+    /// The token to send on, when the route needs one.
+    pub(crate) authorization: Option<&'h str>,
+    /// Whose token it is.
+    pub(crate) user: Option<Uuid>,
+}
+
 pub(crate) async fn check<'h>(
     policy: &Policy,
     verifier: &Verifier,
     headers: &'h HeaderMap,
-) -> Result<Option<&'h str>, Problem> {
+) -> Result<Admitted<'h>, Problem> {
     let Access::User { scopes } = &policy.access else {
-        return Ok(None);
+        return Ok(Admitted::default());
     };
     let authorization = exchange::header(headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
     let token = bearer_token(authorization).ok_or_else(|| refused(Refusal::Missing))?;
@@ -27,12 +36,15 @@ pub(crate) async fn check<'h>(
         return Err(refused(Refusal::Invalid));
     }
     let verified = verifier.verify(token).await.map_err(refused)?;
-    match verified.caller {
-        Caller::User { .. } => {}
+    let user = match verified.caller {
+        Caller::User { user_id, .. } => user_id,
         Caller::Service { .. } => return Err(refused(Refusal::Invalid)),
-    }
+    };
     match missing_scope(&verified, scopes) {
-        None => Ok(Some(authorization)),
+        None => Ok(Admitted {
+            authorization: Some(authorization),
+            user: Some(user),
+        }),
         Some(scope) => Err(insufficient(scope)),
     }
 }

@@ -9,14 +9,16 @@ use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-use transcode::{Body, Match, peek};
+use transcode::{Body, Found, Match, peek};
+use uuid::Uuid;
 
+use crate::access::{self, Admitted};
 use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
 use crate::worker::Worker;
-use crate::{access, body};
+use crate::body;
 
 /// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
 pub(crate) const CONTENT_TYPE: u32 = 1;
@@ -30,9 +32,52 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a HttpRequest,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) found: Match<'a, 'a>,
-    pub(crate) authorization: Option<&'a str>,
+    pub(crate) admitted: Admitted<'a>,
     pub(crate) deadline: Deadline,
     pub(crate) exchange: &'a mut Exchange,
+}
+
+/// A call that outlives the request it was made for.
+pub(crate) struct Detached {
+    worker: Rc<Worker>,
+    request: HttpRequest,
+    authorization: Option<String>,
+    user: Option<Uuid>,
+    exchange: Exchange,
+}
+
+impl Detached {
+    pub(crate) fn of(call: &Call<'_>) -> Self {
+        Self {
+            worker: Rc::clone(call.worker),
+            request: call.request.clone(),
+            authorization: call.admitted.authorization.map(str::to_owned),
+            user: call.admitted.user,
+            exchange: call.exchange.clone(),
+        }
+    }
+
+    /// The call again, with all the time that the policy gives it. Nothing only if its route were gone.
+    pub(crate) fn call(&mut self) -> Option<Call<'_>> {
+        let edge = &self.worker.edge;
+        let (method, path) = (self.request.method().as_str(), self.request.uri().path());
+        let Found::Route(found) = edge.routes.find(method, path) else {
+            return None;
+        };
+        let endpoint = &edge.endpoints[found.index];
+        Some(Call {
+            worker: &self.worker,
+            request: &self.request,
+            endpoint,
+            found,
+            admitted: Admitted {
+                authorization: self.authorization.as_deref(),
+                user: self.user,
+            },
+            deadline: Deadline::after(endpoint.policy.timeout),
+            exchange: &mut self.exchange,
+        })
+    }
 }
 
 impl Call<'_> {
@@ -84,14 +129,11 @@ impl Call<'_> {
         let plans = &self.worker.edge.plans;
         let read = self.found.read_path(plans, wire);
         read.map_err(|violation| Problem::invalid_fields(vec![violation]).relative_to(self.body_field()))?;
-        match self.request.uri().query() {
-            Some(query) => self
-                .found
-                .route
-                .read_query(plans, query, wire)
-                .map_err(Problem::invalid_fields),
-            None => Ok(()),
+        if let Some(query) = self.request.uri().query() {
+            let read = self.found.route.read_query(plans, query, wire);
+            read.map_err(Problem::invalid_fields)?;
         }
+        Ok(())
     }
 
     fn channel(&self) -> Channel {
@@ -116,7 +158,7 @@ impl Call<'_> {
         let mut grpc_request = tonic::Request::new(message);
         let metadata = grpc_request.metadata_mut();
         let headers = self.request.headers();
-        set(metadata, "authorization", self.authorization);
+        set(metadata, "authorization", self.admitted.authorization);
         set(metadata, exchange::REQUEST_ID, Some(&self.exchange.request_id));
         set(metadata, service::trace::TRACEPARENT, Some(&self.exchange.traceparent));
         let tracestate = exchange::header(headers, "tracestate").filter(|state| state.len() <= MAX_FORWARDED_BYTES);

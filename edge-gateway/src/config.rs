@@ -25,10 +25,13 @@ pub struct Config {
     pub(crate) settings: Settings,
     /// Read again at SIGHUP.
     pub(crate) settings_file: Option<PathBuf>,
+    /// Where events tell what has changed.
+    pub(crate) nats_url: Option<String>,
 }
 
 impl Config {
-    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS` and the address of each package that has services.
+    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS`, `BOOKMESH_NATS_URL` and the address of each package that has
+    /// services.
     pub fn from_environment(environment: &mut Environment) -> Option<Self> {
         let service = ServiceConfig::from_environment(environment, "EDGE");
         let pool =
@@ -42,6 +45,7 @@ impl Config {
             Some(Some(_)) => environment.parsed_file("EDGE_SETTINGS", str::parse),
             Some(None) | None => Some(Settings::default()),
         };
+        let nats_url = environment.optional("BOOKMESH_NATS_URL");
         Some(Self {
             service: service?,
             upstreams: upstreams?,
@@ -49,6 +53,7 @@ impl Config {
             workers: workers?,
             settings: settings?,
             settings_file: settings_file?,
+            nats_url: nats_url?,
         })
     }
 }

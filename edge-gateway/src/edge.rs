@@ -8,6 +8,7 @@ use service::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 use transcode::{Plans, Routes};
 
+use crate::cache::{self, Cache};
 use crate::contract::Contract;
 use crate::endpoint::Endpoint;
 use crate::observe::Observations;
@@ -43,6 +44,7 @@ pub struct Edge {
     pub(crate) verifier: Verifier,
     pub(crate) settings: Arc<LiveSettings>,
     pub(crate) observations: Observations,
+    pub(crate) cache: Arc<Cache>,
     pub(crate) openapi: Bytes,
     /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
     pub(crate) stopping: CancellationToken,
@@ -62,6 +64,7 @@ impl Edge {
         let contract = Contract::compile(descriptor_set)?;
         let openapi = Bytes::from(openapi::document(&contract));
         let observations = Observations::new(metrics);
+        let cache = Cache::new(settings.cache, metrics);
         let Contract {
             pool: _,
             plans,
@@ -83,8 +86,19 @@ impl Edge {
             verifier,
             settings: Arc::new(LiveSettings::new(settings)),
             observations,
+            cache,
             openapi,
             stopping,
         })
+    }
+
+    /// Forgets kept answers when events say that they are old. Until it runs, and while it is cut off, nothing that is a
+    /// user's own is taken for fresh.
+    pub fn follow_events(
+        &self,
+        nats_url: String,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        cache::feed::follow(Arc::clone(&self.cache), nats_url, shutdown)
     }
 }

@@ -9,7 +9,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use transcode::{Body, Found, Route, Routes, Segment, Template};
 
 use crate::mask::MaskRule;
-use crate::policy::Policy;
+use crate::policy::{Keeping, Policy};
 
 const HTTP_BODY: &str = "google.api.HttpBody";
 
@@ -27,6 +27,10 @@ pub(crate) struct Endpoint {
     /// The number of the answer's `next_page_token`.
     pub(crate) next_page_token: Option<u32>,
     pub(crate) mask: Option<MaskRule>,
+    /// What events of the package are named after: `books` for `example.books.v1`.
+    pub(crate) source: Arc<str>,
+    /// How answers are kept.
+    pub(crate) keeping: Option<Keeping>,
 }
 
 /// How the request gets its body.
@@ -99,9 +103,23 @@ impl Endpoint {
             response_etag: text_field(&rpc.output(), "etag"),
             next_page_token: text_field(&rpc.output(), "next_page_token").filter(|_| route.http_method == "GET"),
             mask: MaskRule::of(route),
+            source: source(rpc.parent_service().package_name()).into(),
+            keeping: policy.keeping.filter(|_| is_kept(route)),
             policy,
         })
     }
+}
+
+/// The package's name without its version.
+fn source(package: &str) -> &str {
+    let mut names = package.rsplit('.');
+    let last = names.next().unwrap_or_default();
+    names.next().filter(|_| last.starts_with('v')).unwrap_or(last)
+}
+
+/// Only reads that answer JSON at once.
+fn is_kept(route: &Route) -> bool {
+    route.http_method == "GET" && output(route) == Output::Json
 }
 
 fn input(route: &Route) -> Input {

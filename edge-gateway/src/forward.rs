@@ -58,14 +58,18 @@ async fn forward(
     };
     exchange.route = Some(found.index);
     let endpoint = &worker.edge.endpoints[found.index];
-    let authorization = access::check(&endpoint.policy, &worker.edge.verifier, request.headers()).await?;
+    let admitted = access::check(&endpoint.policy, &worker.edge.verifier, request.headers()).await?;
     let deadline = Deadline::new(endpoint.policy.timeout, request.headers())?;
+    let _own_write = worker
+        .edge
+        .cache
+        .own_write(&found.route.http_method, admitted.user, &endpoint.source);
     let call = Call {
         worker,
         request,
         endpoint,
         found,
-        authorization,
+        admitted,
         deadline,
         exchange,
     };

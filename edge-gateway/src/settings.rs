@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::client;
+use crate::{cache, client};
 
 /// One table of the file for each part of the edge; what is not said has its default, and an unknown name is an error.
 #[derive(Clone, PartialEq, Default, Debug, Deserialize)]
@@ -19,6 +19,8 @@ use crate::client;
 pub struct Settings {
     /// Who the caller is, behind proxies.
     pub client: client::ClientSettings,
+    /// Answers that are kept.
+    pub cache: cache::CacheSettings,
 }
 
 impl FromStr for Settings {

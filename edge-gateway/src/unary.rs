@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tonic::{Code, Status};
 use transcode::peek;
 
+use crate::cache;
 use crate::call::Call;
 use crate::codec::RawCodec;
 use crate::endpoint::RequestEtag;
@@ -18,6 +19,9 @@ const MAX_ETAGS: usize = 8;
 
 pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpResponse, Problem> {
     let message = call.read_message(payload).await?;
+    if let Some(keeping) = &call.endpoint.keeping {
+        return cache::answer(call, keeping, message.into()).await;
+    }
     let outcome = match condition(&call)? {
         Condition::None => send(&mut call, message.into()).await?,
         Condition::Any(place, etags) => send_for_each(&mut call, &message, place, &etags).await?,
@@ -89,7 +93,7 @@ async fn send_for_each(
     Ok(outcome)
 }
 
-async fn send(call: &mut Call<'_>, message: Bytes) -> Result<Result<Bytes, Status>, Problem> {
+pub(crate) async fn send(call: &mut Call<'_>, message: Bytes) -> Result<Result<Bytes, Status>, Problem> {
     let mut client = call.client().await?;
     let mut grpc_request = call.grpc_request(message);
     grpc_request.set_timeout(call.deadline.remaining());

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use edge_gateway::{Edge, EdgeParts, Settings, Upstream};
 use reqwest::{Method, RequestBuilder};
@@ -27,8 +28,11 @@ pub struct App {
     pub seen: Arc<Seen>,
     pub stop: CancellationToken,
     pub edge: Option<JoinHandle<anyhow::Result<()>>>,
+    metrics: Metrics,
+    compiled: Arc<Edge>,
     client: reqwest::Client,
     service_stop: CancellationToken,
+    service: Option<JoinHandle<()>>,
 }
 
 impl App {
@@ -51,7 +55,7 @@ impl App {
         seen: Arc<Seen>,
     ) -> Self {
         let service_stop = CancellationToken::new();
-        let service_address = serve(routes, service_stop.clone()).await;
+        let (service_address, service) = serve(routes, service_stop.clone()).await;
         let upstream = Upstream {
             package: package.to_owned(),
             address: format!("http://{service_address}"),
@@ -59,19 +63,21 @@ impl App {
         let issuer = TestIssuer::new();
         let stop = CancellationToken::new();
         let verifier = issuer.verifier("edge-gateway");
+        let metrics = Metrics::new();
         let edge = Edge::compile(EdgeParts {
             descriptor_set,
             upstreams: vec![upstream],
             verifier,
             settings: Settings::default(),
-            metrics: &Metrics::new(),
+            metrics: &metrics,
             stopping: stop.clone(),
         })
         .unwrap();
+        let compiled = Arc::new(edge);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let edge = tokio::spawn(edge_gateway::serve(
-            Arc::new(edge),
+            Arc::clone(&compiled),
             listener,
             NonZeroUsize::MIN,
             stop.clone(),
@@ -83,8 +89,11 @@ impl App {
             seen,
             stop,
             edge: Some(edge),
+            metrics,
+            compiled,
             client,
             service_stop,
+            service: Some(service),
         }
     }
 
@@ -104,8 +113,31 @@ impl App {
             .bearer_auth(self.issuer.access_token(Uuid::now_v7()))
     }
 
+    /// Hears of events from now on.
+    pub async fn follow_events(&self, nats_url: String) {
+        tokio::spawn(self.compiled.follow_events(nats_url, self.stop.clone()));
+        self.wait_for_figure("edge_cache_events_connected 1").await;
+    }
+
+    /// Waits for a line of the metrics.
+    pub async fn wait_for_figure(&self, line: &str) {
+        for _ in 0..2_000 {
+            if self.metrics.encode().lines().any(|found| found.starts_with(line)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{line} is not in\n{}", self.metrics.encode());
+    }
+
     pub fn stop_service(&self) {
         self.service_stop.cancel();
+    }
+
+    /// Stops it, and returns when it answers nobody any more.
+    pub async fn end_service(&mut self) {
+        self.stop_service();
+        self.service.take().unwrap().await.unwrap();
     }
 }
 
@@ -133,7 +165,7 @@ pub fn compile(file: &Path) -> Vec<u8> {
     compiler.encode_file_descriptor_set()
 }
 
-async fn serve(routes: tonic::service::Routes, stop: CancellationToken) -> SocketAddr {
+async fn serve(routes: tonic::service::Routes, stop: CancellationToken) -> (SocketAddr, JoinHandle<()>) {
     let (health, health_service) = tonic_health::server::health_reporter();
     health
         .set_service_status("", tonic_health::ServingStatus::Serving)
@@ -143,8 +175,9 @@ async fn serve(routes: tonic::service::Routes, stop: CancellationToken) -> Socke
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .add_routes(routes.add_service(health_service));
-    tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned()));
-    address
+    let serving = server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned());
+    let service = tokio::spawn(async move { serving.await.unwrap() });
+    (address, service)
 }
 
 /// A problem with everything that all of them have.

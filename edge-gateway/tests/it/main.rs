@@ -4,7 +4,9 @@
 
 mod added_rpc;
 mod app;
+mod caching;
 mod conditions;
+mod events;
 mod health;
 mod library;
 mod never;
