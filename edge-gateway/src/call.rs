@@ -18,7 +18,7 @@ use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
 use crate::worker::Worker;
-use crate::body;
+use crate::{body, idempotency};
 
 /// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
 pub(crate) const CONTENT_TYPE: u32 = 1;
@@ -133,7 +133,8 @@ impl Call<'_> {
             let read = self.found.route.read_query(plans, query, wire);
             read.map_err(Problem::invalid_fields)?;
         }
-        Ok(())
+        let (headers, http_method) = (self.request.headers(), &self.found.route.http_method);
+        idempotency::push_key(headers, http_method, self.endpoint.request_id, wire)
     }
 
     fn channel(&self) -> Channel {

@@ -27,6 +27,8 @@ pub(crate) struct Endpoint {
     /// The number of the answer's `next_page_token`.
     pub(crate) next_page_token: Option<u32>,
     pub(crate) mask: Option<MaskRule>,
+    /// The number of the request's `request_id`.
+    pub(crate) request_id: Option<u32>,
     /// What events of the package are named after: `books` for `example.books.v1`.
     pub(crate) source: Arc<str>,
     /// How answers are kept.
@@ -103,6 +105,7 @@ impl Endpoint {
             response_etag: text_field(&rpc.output(), "etag"),
             next_page_token: text_field(&rpc.output(), "next_page_token").filter(|_| route.http_method == "GET"),
             mask: MaskRule::of(route),
+            request_id: text_field(&rpc.input(), "request_id"),
             source: source(rpc.parent_service().package_name()).into(),
             keeping: policy.keeping.filter(|_| is_kept(route)),
             policy,

@@ -16,6 +16,7 @@ mod etag;
 mod exchange;
 mod forward;
 mod health;
+mod idempotency;
 mod mask;
 mod observe;
 mod openapi;

@@ -31,6 +31,12 @@ pub(super) fn describe(route: &Route, endpoint: &Endpoint, schemas: &mut Schemas
             "Answer 304 while the resource has one of these entity tags.",
         ));
     }
+    if endpoint.request_id.is_some() && route.http_method != "GET" {
+        parameters.push(header(
+            "Idempotency-Key",
+            "Do it once: the same key with the same request gets the same answer for 24 hours. It fills `requestId`.",
+        ));
+    }
     parameters
 }
 

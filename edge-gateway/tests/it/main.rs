@@ -8,6 +8,7 @@ mod caching;
 mod conditions;
 mod events;
 mod health;
+mod idempotency;
 mod library;
 mod never;
 mod openapi;
