@@ -80,6 +80,11 @@ pub async fn run_with(
 
 fn follow(service: &Service, pool: &PgPool, nats: async_nats::Client, folder: PathBuf) -> Arc<Search> {
     let search = Arc::new(Search::default());
+    service.metrics().register(
+        "search_without_index",
+        "Searches that were answered out of the list, for want of the index",
+        search.without_index.clone(),
+    );
     let follower = Follower {
         search: Arc::clone(&search),
         pool: pool.clone(),

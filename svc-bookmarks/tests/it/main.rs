@@ -4,6 +4,7 @@
 mod app;
 mod batches;
 mod create;
+mod degraded;
 mod healing;
 mod isolation;
 mod lists;
