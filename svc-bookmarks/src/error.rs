@@ -27,6 +27,8 @@ pub enum Error {
     #[error("search is not available")]
     Search(anyhow::Error),
     #[error(transparent)]
+    Idempotency(#[from] idempotency::Error),
+    #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     Internal(anyhow::Error),
@@ -78,6 +80,7 @@ impl From<Error> for Status {
                 tracing::error!(error = format!("{error:#}"), "the search index cannot be read");
                 unavailable("SEARCH_UNAVAILABLE", "search is not available")
             }
+            Error::Idempotency(error) => error.into(),
             Error::Database(error) => postgres::status(error),
             Error::Internal(error) => status::internal(&error),
         }

@@ -174,8 +174,13 @@ impl Person {
     }
 
     pub(crate) async fn create(&self, bookmark: Bookmark) -> Result<Bookmark, Status> {
+        self.create_named("", bookmark).await
+    }
+
+    pub(crate) async fn create_named(&self, request_id: &str, bookmark: Bookmark) -> Result<Bookmark, Status> {
         let request = self.request(CreateBookmarkRequest {
             bookmark: Some(bookmark),
+            request_id: request_id.to_owned(),
         });
         Ok(self.bookmarks.clone().create_bookmark(request).await?.into_inner())
     }

@@ -6,6 +6,7 @@ mod batches;
 mod create;
 mod degraded;
 mod healing;
+mod idempotency;
 mod isolation;
 mod lists;
 mod search;
