@@ -59,7 +59,7 @@ impl Cache {
         let cache = Arc::new(Self {
             store: Store::new(settings),
             generations: Generations::new(),
-            flights: Flights::default(),
+            flights: Flights::new(),
             figures: Figures::new(metrics),
         });
         figures::observe(&cache, metrics);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -15,9 +16,14 @@ use crate::problem::Problem;
 type FlightKey = (Key, Option<Stamp>);
 type Reads = Arc<Mutex<HashMap<FlightKey, watch::Receiver<Option<Landing>>>>>;
 
-/// Locked for a moment by those whose answer is not kept, who then wait for a service anyway.
-#[derive(Default)]
-pub(crate) struct Flights(Reads);
+/// So many that workers hardly ever want the same one.
+const SHARDS: usize = 64;
+
+/// Each shard is locked for a moment by those whose answer is not kept, who then wait for a service anyway.
+pub(crate) struct Flights {
+    hasher: RandomState,
+    shards: Box<[Reads]>,
+}
 
 /// How a read ended, for those who waited for it.
 #[derive(Clone)]
@@ -44,8 +50,16 @@ pub(crate) struct Leader {
 pub(crate) struct Follower(watch::Receiver<Option<Landing>>);
 
 impl Flights {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Reads::default()).collect(),
+        }
+    }
+
     pub(crate) fn join(&self, key: Key, stamp: Option<Stamp>) -> Flight {
-        let mut reads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let shard = &self.shards[self.hasher.hash_one(&key) as usize % SHARDS];
+        let mut reads = shard.lock().unwrap_or_else(PoisonError::into_inner);
         match reads.entry((key, stamp)) {
             Entry::Occupied(read) => Flight::Follow(Follower(read.get().clone())),
             Entry::Vacant(place) => {
@@ -53,7 +67,7 @@ impl Flights {
                 let key = place.key().clone();
                 place.insert(receiver);
                 Flight::Lead(Leader {
-                    reads: Arc::clone(&self.0),
+                    reads: Arc::clone(shard),
                     key,
                     sender,
                 })
