@@ -6,10 +6,10 @@ use actix_web::HttpRequest;
 use bytes::Bytes;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Code, Status};
-use transcode::{Body, Match, peek};
+use transcode::{Body, Found, Match, peek};
+use uuid::Uuid;
 
 use crate::access::{self, Admitted};
-use crate::body;
 use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
@@ -17,6 +17,7 @@ use crate::problem::Problem;
 use crate::routing::Asked;
 use crate::upstream::Picked;
 use crate::worker::Worker;
+use crate::{body, idempotency};
 
 /// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
 pub(crate) const CONTENT_TYPE: u32 = 1;
@@ -33,6 +34,49 @@ pub(crate) struct Call<'a> {
     pub(crate) admitted: Admitted<'a>,
     pub(crate) deadline: Deadline,
     pub(crate) exchange: &'a mut Exchange,
+}
+
+/// A call that outlives the request it was made for.
+pub(crate) struct Detached {
+    worker: Rc<Worker>,
+    request: HttpRequest,
+    authorization: Option<String>,
+    user: Option<Uuid>,
+    exchange: Exchange,
+}
+
+impl Detached {
+    pub(crate) fn of(call: &Call<'_>) -> Self {
+        Self {
+            worker: Rc::clone(call.worker),
+            request: call.request.clone(),
+            authorization: call.admitted.authorization.map(str::to_owned),
+            user: call.admitted.user,
+            exchange: call.exchange.clone(),
+        }
+    }
+
+    /// The call again, with all the time that the policy gives it. Nothing only if its route were gone.
+    pub(crate) fn call(&mut self) -> Option<Call<'_>> {
+        let edge = &self.worker.edge;
+        let (method, path) = (self.request.method().as_str(), self.request.uri().path());
+        let Found::Route(found) = edge.find(method, path) else {
+            return None;
+        };
+        let endpoint = &edge.endpoints[found.index];
+        Some(Call {
+            worker: &self.worker,
+            request: &self.request,
+            endpoint,
+            found,
+            admitted: Admitted {
+                authorization: self.authorization.as_deref(),
+                user: self.user,
+            },
+            deadline: Deadline::after(endpoint.policy.timeout),
+            exchange: &mut self.exchange,
+        })
+    }
 }
 
 impl Call<'_> {
@@ -93,25 +137,33 @@ impl Call<'_> {
         let plans = &self.worker.edge.plans;
         let read = self.found.read_path(plans, wire);
         read.map_err(|violation| Problem::invalid_fields(vec![violation]).relative_to(self.body_field()))?;
-        match self.request.uri().query() {
-            Some(query) => self
-                .found
-                .route
-                .read_query(plans, query, wire)
-                .map_err(Problem::invalid_fields),
-            None => Ok(()),
+        if let Some(query) = self.request.uri().query() {
+            let read = self.found.route.read_query(plans, query, wire);
+            read.map_err(Problem::invalid_fields)?;
         }
+        let (headers, http_method) = (self.request.headers(), &self.found.route.http_method);
+        idempotency::push_key(headers, http_method, self.endpoint.request_id, wire)
     }
 
-    /// Where this attempt goes, by the routing and the load of the moment; nothing when no endpoint is known.
-    pub(crate) fn pick(&self) -> Option<Picked> {
-        let destination = self.worker.destination(&Asked {
+    /// Whether the routing sends it elsewhere than to its package's own address. What is answered there is nobody else's business:
+    /// it is not kept, and nothing kept is good for it.
+    pub(crate) fn is_rerouted(&self) -> bool {
+        self.worker.edge.router.table().target(&self.asked()).is_some()
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
             path: self.request.uri().path(),
             upstream: self.worker.edge.served_by[self.found.index],
             headers: self.request.headers(),
             user: self.admitted.user,
             address: self.exchange.client,
-        })?;
+        }
+    }
+
+    /// Where this attempt goes, by the routing and the load of the moment; nothing when no endpoint is known.
+    pub(crate) fn pick(&self) -> Option<Picked> {
+        let destination = self.worker.destination(&self.asked())?;
         match self.endpoint.output {
             Output::JsonStream | Output::RawStream => destination.for_streams(),
             Output::Json | Output::Raw => destination.for_calls(),

@@ -31,11 +31,13 @@ pub struct Config {
     pub(crate) redis: Option<ConnectionInfo>,
     /// Read again at SIGHUP.
     pub(crate) settings_file: Option<PathBuf>,
+    /// Where events tell what has changed.
+    pub(crate) nats_url: Option<String>,
 }
 
 impl Config {
-    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS`, `EDGE_KEYS_ADDRESS`, `EDGE_ZONE`, `BOOKMESH_REDIS_URL` and the address of
-    /// each package that has services.
+    /// Reads `EDGE_WORKERS`, `EDGE_SERVICE_KEY`, `EDGE_SETTINGS`, `EDGE_KEYS_ADDRESS`, `EDGE_ZONE`, `BOOKMESH_REDIS_URL`,
+    /// `BOOKMESH_NATS_URL` and the address of each package that has services.
     pub fn from_environment(environment: &mut Environment) -> Option<Self> {
         let service = ServiceConfig::from_environment(environment, "EDGE");
         let pool =
@@ -58,6 +60,7 @@ impl Config {
         {
             environment.wrong::<()>("EDGE_SETTINGS", format!("has a mistake: {error:#}"));
         }
+        let nats_url = environment.optional("BOOKMESH_NATS_URL");
         Some(Self {
             service: service?,
             upstreams: upstreams?,
@@ -68,6 +71,7 @@ impl Config {
             settings: settings?,
             redis: redis?,
             settings_file: settings_file?,
+            nats_url: nats_url?,
         })
     }
 }

@@ -23,7 +23,11 @@ impl Deadline {
                 asked.ok_or_else(not_a_timeout)?.min(policy)
             }
         };
-        Ok(Self(Instant::now() + timeout))
+        Ok(Self::after(timeout))
+    }
+
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Self(Instant::now() + timeout)
     }
 
     pub(crate) fn remaining(self) -> Duration {

@@ -9,6 +9,7 @@ use service::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 use transcode::{Found, Plans, Routes};
 
+use crate::cache::{self, Cache};
 use crate::contract::Contract;
 use crate::endpoint::Endpoint;
 use crate::limit::Limiter;
@@ -59,6 +60,7 @@ pub struct Edge {
     pub(crate) limiter: Limiter,
     pub(crate) observations: Observations,
     pub(crate) pages: Pages,
+    pub(crate) cache: Arc<Cache>,
     /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
     pub(crate) stopping: CancellationToken,
 }
@@ -79,6 +81,7 @@ impl Edge {
         let contract = Contract::compile(descriptor_set)?;
         let pages = Pages::of(&contract);
         let observations = Observations::new(metrics);
+        let cache = Cache::new(settings.cache, metrics);
         let Contract {
             pool: _,
             plans,
@@ -114,6 +117,7 @@ impl Edge {
             limiter: Limiter::new(redis, metrics, Instant::now())?,
             observations,
             pages,
+            cache,
             stopping,
         })
     }
@@ -124,6 +128,16 @@ impl Edge {
         self.router.adopt(table);
         self.settings.replace(settings);
         Ok(())
+    }
+
+    /// Forgets kept answers when events say that they are old. Until it runs, and while it is cut off, nothing that is a
+    /// user's own is taken for fresh.
+    pub fn follow_events(
+        &self,
+        nats_url: String,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        cache::feed::follow(Arc::clone(&self.cache), nats_url, shutdown)
     }
 
     pub(crate) fn find<'p>(&self, http_method: &str, path: &'p str) -> Found<'_, 'p> {

@@ -9,7 +9,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use transcode::{Body, Found, Route, Routes, Segment, Template};
 
 use crate::mask::MaskRule;
-use crate::policy::Policy;
+use crate::policy::{Keeping, Policy};
 use crate::resilience::Repeat;
 
 const HTTP_BODY: &str = "google.api.HttpBody";
@@ -29,6 +29,12 @@ pub(crate) struct Endpoint {
     pub(crate) next_page_token: Option<u32>,
     pub(crate) mask: Option<MaskRule>,
     pub(crate) repeat: Repeat,
+    /// The number of the request's `request_id`.
+    pub(crate) request_id: Option<u32>,
+    /// What events of the package are named after: `books` for `example.books.v1`.
+    pub(crate) source: Arc<str>,
+    /// How answers are kept.
+    pub(crate) keeping: Option<Keeping>,
 }
 
 /// How the request gets its body.
@@ -87,6 +93,7 @@ impl Endpoint {
         let rpc_path = PathAndQuery::try_from(route.rpc_path()).context("an RPC's name is always a path")?;
         let input = input(route);
         let is_upload = matches!(input, Input::Upload(_));
+        let request_id = text_field(&rpc.input(), "request_id");
         ensure!(
             rpc.is_client_streaming() == is_upload,
             "a stream of requests needs a body of type {HTTP_BODY}"
@@ -101,10 +108,25 @@ impl Endpoint {
             response_etag: text_field(&rpc.output(), "etag"),
             next_page_token: text_field(&rpc.output(), "next_page_token").filter(|_| route.http_method == "GET"),
             mask: MaskRule::of(route),
-            repeat: Repeat::of(rpc, policy.hedge_after, text_field(&rpc.input(), "request_id"))?,
+            repeat: Repeat::of(rpc, policy.hedge_after, request_id)?,
+            request_id,
+            source: source(rpc.parent_service().package_name()).into(),
+            keeping: policy.keeping.filter(|_| is_kept(route)),
             policy,
         })
     }
+}
+
+/// The package's name without its version.
+fn source(package: &str) -> &str {
+    let mut names = package.rsplit('.');
+    let last = names.next().unwrap_or_default();
+    names.next().filter(|_| last.starts_with('v')).unwrap_or(last)
+}
+
+/// Only reads that answer JSON at once.
+fn is_kept(route: &Route) -> bool {
+    route.http_method == "GET" && output(route) == Output::Json
 }
 
 fn input(route: &Route) -> Input {

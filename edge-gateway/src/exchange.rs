@@ -15,6 +15,7 @@ use crate::problem::Occurrence;
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
+#[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) started: Instant,
     pub(crate) request_id: String,

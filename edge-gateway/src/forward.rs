@@ -70,6 +70,10 @@ async fn forward(
     limit::take(worker, subject, &endpoint.policy, exchange).await?;
     let admitted = visitor.admission?;
     let deadline = Deadline::new(endpoint.policy.timeout, request.headers())?;
+    let _own_write = worker
+        .edge
+        .cache
+        .own_write(&found.route.http_method, admitted.user, &endpoint.source);
     let call = Call {
         worker,
         request,

@@ -3,6 +3,7 @@
 
 mod access;
 mod body;
+mod cache;
 mod call;
 mod client;
 mod codec;
@@ -15,6 +16,7 @@ mod etag;
 mod exchange;
 mod forward;
 mod health;
+mod idempotency;
 mod limit;
 mod mask;
 mod observe;
@@ -45,6 +47,7 @@ use service::identity::Verifier;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use cache::CacheSettings;
 pub use client::ClientSettings;
 pub use config::Config;
 pub use edge::{Edge, EdgeParts};
@@ -78,6 +81,9 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     })?);
     let follow_settings = settings::follow_signals(Arc::clone(&edge), config.settings_file, shutdown);
     service.spawn("settings", follow_settings);
+    if let Some(nats_url) = config.nats_url {
+        service.spawn("events", edge.follow_events(nats_url, service.shutdown()));
+    }
     service.run(|drain| serve(edge, listener, config.workers, drain)).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bookmesh_proto::edge::v1 as proto;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
@@ -23,6 +23,7 @@ pub(crate) struct Policy {
     pub(crate) long_running: bool,
     /// When a second attempt starts beside a first that has not answered.
     pub(crate) hedge_after: Option<Duration>,
+    pub(crate) keeping: Option<Keeping>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +71,21 @@ impl RateClass {
     }
 }
 
+/// How long and for whom an answer is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Keeping {
+    pub(crate) sharing: Sharing,
+    pub(crate) max_age: Duration,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) stale_if_error: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sharing {
+    Everyone,
+    SameUser,
+}
+
 impl Policy {
     /// Nothing for an RPC that the edge must not serve: for services only, or without a word on who may call.
     pub(crate) fn of(pool: &DescriptorPool, rpc: &MethodDescriptor) -> anyhow::Result<Option<Self>> {
@@ -87,10 +103,12 @@ impl Policy {
         let policy: proto::Policy = message
             .transcode_to()
             .with_context(|| format!("reading the policy of {}", rpc.full_name()))?;
-        Ok(Self::from_proto(policy))
+        let keeping =
+            Keeping::of(&policy).with_context(|| format!("reading the cache policy of {}", rpc.full_name()))?;
+        Ok(Self::from_proto(policy, keeping))
     }
 
-    fn from_proto(policy: proto::Policy) -> Option<Self> {
+    fn from_proto(policy: proto::Policy, keeping: Option<Keeping>) -> Option<Self> {
         let rate_class = RateClass::from_proto(policy.rate_class());
         let cost = policy.cost.max(1);
         let hedge_after = policy.hedge_after.and_then(|delay| Duration::try_from(delay).ok());
@@ -113,6 +131,35 @@ impl Policy {
             },
             long_running: policy.long_running,
             hedge_after,
+            keeping,
         })
+    }
+}
+
+impl Keeping {
+    fn of(policy: &proto::Policy) -> anyhow::Result<Option<Self>> {
+        let Some(cache) = &policy.cache else { return Ok(None) };
+        let sharing = match cache.scope() {
+            proto::policy::cache::Scope::Unspecified => return Ok(None),
+            proto::policy::cache::Scope::Everyone => Sharing::Everyone,
+            proto::policy::cache::Scope::SameUser => Sharing::SameUser,
+        };
+        let is_for_users = policy.auth() == proto::policy::Auth::User;
+        ensure!(
+            sharing == Sharing::Everyone || is_for_users,
+            "without a token there is no user to keep answers for"
+        );
+        let time = |time: &Option<prost_types::Duration>| time.map(Duration::try_from).transpose();
+        let stale_if_error = time(&cache.stale_if_error)?.unwrap_or_default();
+        ensure!(
+            stale_if_error.is_zero() || policy.degrade() == proto::policy::Degrade::Stale,
+            "`stale_if_error` needs `degrade: STALE`"
+        );
+        Ok(Some(Self {
+            sharing,
+            max_age: time(&cache.max_age)?.unwrap_or_default(),
+            stale_while_revalidate: time(&cache.stale_while_revalidate)?.unwrap_or_default(),
+            stale_if_error,
+        }))
     }
 }

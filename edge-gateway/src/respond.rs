@@ -30,8 +30,13 @@ pub(crate) fn success(call: &Call<'_>, message: &Bytes) -> Result<HttpResponse, 
         .endpoint
         .response_etag
         .and_then(|number| peek::last_text(message, number));
+    let next_page_token = call
+        .endpoint
+        .next_page_token
+        .and_then(|number| peek::last_text(message, number));
     if is_read && etag.is_some_and(|etag| is_unchanged(call.request, etag)) {
-        return Ok(with_headers(call, HttpResponse::NotModified().finish(), message, etag));
+        let response = HttpResponse::NotModified().finish();
+        return Ok(with_headers(call, response, next_page_token, etag));
     }
     let (status, location) = match call.endpoint.success {
         Success::Ok => (StatusCode::OK, None),
@@ -46,7 +51,35 @@ pub(crate) fn success(call: &Call<'_>, message: &Bytes) -> Result<HttpResponse, 
     if let Some(location) = location.and_then(|location| location_header(call.request, location, message)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(with_headers(call, response, message, etag))
+    Ok(with_headers(call, response, next_page_token, etag))
+}
+
+/// An answer's parts that another answer can be made of.
+pub(crate) struct Content {
+    pub(crate) json: Bytes,
+    pub(crate) etag: Option<String>,
+    pub(crate) next_page_token: Option<String>,
+}
+
+/// The parts of an answer to a read.
+pub(crate) fn content(call: &Call<'_>, message: &[u8]) -> Result<Content, Problem> {
+    let text = |number: Option<u32>| number.and_then(|number| peek::last_text(message, number));
+    Ok(Content {
+        json: json(&call.worker.edge, call.found.index, message)?.into(),
+        etag: text(call.endpoint.response_etag).map(str::to_owned),
+        next_page_token: text(call.endpoint.next_page_token).map(str::to_owned),
+    })
+}
+
+/// An answer to a read out of its parts.
+pub(crate) fn from_content(call: &Call<'_>, content: &Content) -> HttpResponse {
+    let etag = content.etag.as_deref();
+    let response = if etag.is_some_and(|etag| is_unchanged(call.request, etag)) {
+        HttpResponse::NotModified().finish()
+    } else {
+        HttpResponse::Ok().content_type(JSON).body(content.json.clone())
+    };
+    with_headers(call, response, content.next_page_token.as_deref(), etag)
 }
 
 /// One message of an answer as JSON.
@@ -85,7 +118,12 @@ pub(crate) fn is_unchanged(request: &HttpRequest, etag: &str) -> bool {
     EntityTags::parse(&header).is_some_and(|tags| tags.matches_weakly(etag))
 }
 
-fn with_headers(call: &Call<'_>, mut response: HttpResponse, message: &[u8], etag: Option<&str>) -> HttpResponse {
+fn with_headers(
+    call: &Call<'_>,
+    mut response: HttpResponse,
+    next_page_token: Option<&str>,
+    etag: Option<&str>,
+) -> HttpResponse {
     let etag = etag.and_then(etag::quoted);
     let headers: &mut HeaderMap = response.headers_mut();
     let may_be_kept = call.found.route.http_method == "GET";
@@ -101,12 +139,7 @@ fn with_headers(call: &Call<'_>, mut response: HttpResponse, message: &[u8], eta
     if let Some(etag) = etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
         headers.insert(header::ETAG, etag);
     }
-    if let Some(token) = call
-        .endpoint
-        .next_page_token
-        .and_then(|number| peek::last_text(message, number))
-        && let Some(link) = next_link(call.request, token)
-    {
+    if let Some(link) = next_page_token.and_then(|token| next_link(call.request, token)) {
         headers.insert(header::LINK, link);
     }
     response

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::Edge;
-use crate::{client, limit, resilience, routing};
+use crate::{cache, client, limit, resilience, routing};
 
 /// One table of the file for each part of the edge; what is not said has its default, and an unknown name is an error.
 #[derive(Clone, PartialEq, Default, Debug, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub overload: resilience::OverloadSettings,
     /// Where calls go besides to their own address.
     pub routing: routing::RoutingSettings,
+    /// Answers that are kept.
+    pub cache: cache::CacheSettings,
 }
 
 impl FromStr for Settings {

@@ -11,7 +11,7 @@ use crate::codec::RawCodec;
 use crate::endpoint::RequestEtag;
 use crate::etag::EntityTags;
 use crate::problem::Problem;
-use crate::{resilience, respond, routing};
+use crate::{cache, resilience, respond, routing};
 
 /// A caller who names more versions than this has no idea of any.
 const MAX_ETAGS: usize = 8;
@@ -19,14 +19,15 @@ const MAX_ETAGS: usize = 8;
 pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpResponse, Problem> {
     let message = call.read_message(payload).await?;
     let message = Bytes::from(message);
-    let shadow = routing::shadow(&call, &message);
+    if let Some(keeping) = &call.endpoint.keeping
+        && !call.is_rerouted()
+    {
+        return cache::answer(call, keeping, message).await;
+    }
     let outcome = match condition(&call)? {
         Condition::None => send(&mut call, message).await?,
         Condition::Any(place, etags) => send_for_each(&mut call, &message, place, &etags).await?,
     };
-    if let Some(shadow) = shadow {
-        shadow.compare(&outcome);
-    }
     match outcome {
         Ok(message) => respond::success(&call, &message),
         Err(status) => Err(call.problem(&status)),
@@ -94,11 +95,16 @@ async fn send_for_each(
     Ok(outcome)
 }
 
-async fn send(call: &mut Call<'_>, message: Bytes) -> Result<Result<Bytes, Status>, Problem> {
+pub(crate) async fn send(call: &mut Call<'_>, message: Bytes) -> Result<Result<Bytes, Status>, Problem> {
+    let shadow = routing::shadow(call, &message);
     let path = &call.endpoint.rpc_path;
     let answer = resilience::send(call, message, async |mut client, grpc_request| {
         let answer = client.unary(grpc_request, path.clone(), RawCodec).await?;
         Ok(answer.into_inner())
     });
-    Ok(answer.await?.map(|(message, _ticket)| message))
+    let outcome = answer.await?.map(|(message, _ticket)| message);
+    if let Some(shadow) = shadow {
+        shadow.compare(&outcome);
+    }
+    Ok(outcome)
 }

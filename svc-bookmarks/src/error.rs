@@ -25,7 +25,9 @@ pub enum Error {
     #[error("the change is not findable yet")]
     IndexBehind,
     #[error("search is not available")]
-    SearchUnavailable,
+    Search(anyhow::Error),
+    #[error(transparent)]
+    Idempotency(#[from] idempotency::Error),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
@@ -74,7 +76,11 @@ impl From<Error> for Status {
                 status::with_reason(Code::Aborted, "ETAG_MISMATCH", message, &[])
             }
             Error::IndexBehind => unavailable("INDEX_BEHIND", "the change is not findable yet"),
-            Error::SearchUnavailable => unavailable("SEARCH_UNAVAILABLE", "search is not available"),
+            Error::Search(error) => {
+                tracing::error!(error = format!("{error:#}"), "the search index cannot be read");
+                unavailable("SEARCH_UNAVAILABLE", "search is not available")
+            }
+            Error::Idempotency(error) => error.into(),
             Error::Database(error) => postgres::status(error),
             Error::Internal(error) => status::internal(&error),
         }

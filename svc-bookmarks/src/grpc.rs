@@ -7,6 +7,7 @@ mod fields;
 mod internal;
 mod list;
 mod lists;
+mod look;
 mod replies;
 mod update;
 

@@ -33,7 +33,7 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Brings the schema up to date, as the role that owns it.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
-    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &MIGRATOR]).await
+    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &idempotency::MIGRATOR, &MIGRATOR]).await
 }
 
 /// Serves until `shutdown`.
@@ -63,6 +63,7 @@ pub async fn run_with(
     );
     let waker = relay.waker();
     service.spawn("outbox relay", relay.run(service.shutdown()));
+    service.spawn("idempotency keys", idempotency::sweep(pool.clone(), service.shutdown()));
     let search = follow(&service, &pool, nats, config.index_folder);
     let bookmarks = Bookmarks {
         pool: pool.clone(),
@@ -80,6 +81,11 @@ pub async fn run_with(
 
 fn follow(service: &Service, pool: &PgPool, nats: async_nats::Client, folder: PathBuf) -> Arc<Search> {
     let search = Arc::new(Search::default());
+    service.metrics().register(
+        "search_without_index",
+        "Searches that were answered out of the list, for want of the index",
+        search.without_index.clone(),
+    );
     let follower = Follower {
         search: Arc::clone(&search),
         pool: pool.clone(),

@@ -3,6 +3,7 @@
 mod clauses;
 mod follow;
 mod index;
+mod look;
 mod progress;
 mod query;
 mod ranking;
@@ -13,15 +14,21 @@ mod tokenizer;
 mod writer;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use anyhow::anyhow;
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use self::{
     follow::{Follower, Metrics},
+    look::meets,
     query::SearchQuery,
     ranking::Place,
     snippet::{Snippet, snippets},
@@ -51,17 +58,24 @@ pub struct Found {
 pub struct Search {
     open: RwLock<Option<Arc<Index>>>,
     progress: Progress,
+    /// Everything that was saved before it was opened, or made again, is in it.
+    is_complete: AtomicBool,
+    /// Answers that were found without it.
+    pub without_index: Counter,
 }
 
 impl Search {
+    /// Whether it can answer of everything that was saved, the latest changes aside.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::SeqCst)
+    }
+
     /// A page of what the owner has that fits the query.
     pub async fn find(&self, owner: Uuid, query: SearchQuery, page: PageOf) -> Result<Found, Error> {
         let index = self.index()?;
         let found = tokio::task::spawn_blocking(move || index.find(owner, &query, page));
-        let found = found
-            .await
-            .map_err(|error| Error::Internal(anyhow::Error::new(error).context("searching")))?;
-        found.map_err(|error| Error::Internal(anyhow::Error::new(error).context("searching")))
+        let found = found.await.map_err(|error| Error::Search(error.into()))?;
+        found.map_err(|error| Error::Search(error.into()))
     }
 
     /// Waits until the owner's change `version` is findable.
@@ -85,13 +99,17 @@ impl Search {
         }
         let Ok(index) = self.index() else { return Ok(false) };
         let reached = tokio::task::spawn_blocking(move || index.has_version(owner, version));
-        let reached = reached.await.map_err(|error| Error::Internal(error.into()))?;
-        reached.map_err(|error| Error::Internal(error.into()))
+        let reached = reached.await.map_err(|error| Error::Search(error.into()))?;
+        reached.map_err(|error| Error::Search(error.into()))
     }
 
     fn index(&self) -> Result<Arc<Index>, Error> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.clone().ok_or(Error::SearchUnavailable)
+        open.clone().ok_or_else(|| Error::Search(anyhow!("no index is open")))
+    }
+
+    fn set_complete(&self, is_complete: bool) {
+        self.is_complete.store(is_complete, Ordering::SeqCst);
     }
 
     fn show(&self, index: Arc<Index>) {

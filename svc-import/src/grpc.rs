@@ -41,17 +41,14 @@ impl ImportService for Imports {
         self.check_unfinished(owner).await?;
 
         let received = upload::receive(&self.objects, owner, request.into_inner(), self.limits.max_bytes).await?;
-        let import = match self.begin_import(owner, &received).await {
-            Ok(import) => import,
-            Err(error) => {
-                received.discard(&self.objects).await;
-                return Err(postgres::status(error));
-            }
-        };
-        if import.id != received.import_id {
+        let begun = self.begin_import(owner, &received).await;
+        let is_needed = begun
+            .as_ref()
+            .is_ok_and(|import| import.id == received.import_id.to_string());
+        if !is_needed {
             received.discard(&self.objects).await;
         }
-        Ok(Response::new(to_proto(&import)))
+        Ok(Response::new(begun?))
     }
 
     async fn get_import(&self, request: Request<GetImportRequest>) -> Result<Response<ImportMessage>, Status> {
@@ -118,22 +115,40 @@ impl ImportService for Imports {
 }
 
 impl Imports {
-    /// The import of these bytes: a new one, or the one that is under way with the same.
-    async fn begin_import(&self, owner: Uuid, received: &upload::Received) -> sqlx::Result<Import> {
+    /// The import of these bytes: a new one, the one that is under way with the same, or the one that the caller was
+    /// answered before under the same name.
+    async fn begin_import(
+        &self,
+        owner: Uuid,
+        received: &upload::Received,
+    ) -> Result<ImportMessage, idempotency::Error> {
         let mut transaction = postgres::begin(&self.pool, owner).await?;
+        if let Some(named) = &received.named
+            && let Some(answer) = named.begin(&mut transaction).await?
+        {
+            return Ok(answer);
+        }
         let now = service::clock::now();
         let inserted = store::insert(&mut transaction, &received.new_import(id::generate()), now).await?;
-        let Some(import) = inserted else {
-            let unfinished = store::unfinished_with_file(&mut transaction, owner, &received.sha256).await?;
-            // It ended between the two statements: then this upload is a new import after all.
-            return match unfinished {
-                Some(import) => Ok(import),
-                None => Box::pin(self.begin_import(owner, received)).await,
-            };
+        let is_new = inserted.is_some();
+        let import = match inserted {
+            Some(import) => Some(import),
+            None => store::unfinished_with_file(&mut transaction, owner, &received.sha256).await?,
         };
+        let Some(import) = import else {
+            // It ended between the two statements: then this upload is a new import after all.
+            transaction.rollback().await?;
+            return Box::pin(self.begin_import(owner, received)).await;
+        };
+        let answer = to_proto(&import);
+        if let Some(named) = &received.named {
+            named.keep(&mut transaction, &answer).await?;
+        }
         transaction.commit().await?;
-        self.create_task(&import).await;
-        Ok(import)
+        if is_new {
+            self.create_task(&import).await;
+        }
+        Ok(answer)
     }
 
     /// The sweeper makes the task later if svc-task cannot be asked now.

@@ -36,7 +36,7 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Brings the schema up to date, as the role that owns it.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
-    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &MIGRATOR]).await
+    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &idempotency::MIGRATOR, &MIGRATOR]).await
 }
 
 /// Serves until the shutdown, trusting the tokens that svc-auth vouches for.
@@ -70,6 +70,7 @@ pub async fn run_with(
     let relay = Relay::new(pool.clone(), nats.clone(), NAME, outbox_metrics.clone());
     let waker = relay.waker();
     service.spawn("outbox relay", relay.run(service.shutdown()));
+    service.spawn("idempotency keys", idempotency::sweep(pool.clone(), service.shutdown()));
     let worker = Arc::new(Worker {
         pool: pool.clone(),
         objects: objects.clone(),

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use bookmesh_proto::imports::v1::CreateImportRequest;
+use idempotency::NamedRequest;
 use service::{check, id, status, status::Violation};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
@@ -17,6 +18,7 @@ const FILE_NAME_LIMIT_BYTES: usize = 255;
 pub(crate) struct Received {
     pub(crate) import_id: Uuid,
     pub(crate) sha256: Vec<u8>,
+    pub(crate) named: Option<NamedRequest>,
     owner_id: Uuid,
     file_name: String,
     size_bytes: u64,
@@ -59,9 +61,13 @@ pub(crate) async fn receive(
         .map_err(|error| unavailable(&error))?;
     let copied = copy(&mut messages, &mut upload, max_bytes).await?;
     upload.finish().await.map_err(|error| unavailable(&error))?;
+    let sha256 = copied.digest.finish().as_ref().to_vec();
+    let asked = [copied.file_name.as_bytes(), &sha256];
+    let named = NamedRequest::parse(owner, "CreateImport", &copied.request_id, &asked)?;
     Ok(Received {
         import_id,
-        sha256: copied.digest.finish().as_ref().to_vec(),
+        sha256,
+        named,
         owner_id: owner,
         file_name: copied.file_name,
         size_bytes: copied.size_bytes,
@@ -70,6 +76,7 @@ pub(crate) async fn receive(
 
 struct Copied {
     file_name: String,
+    request_id: String,
     size_bytes: u64,
     digest: Digest,
 }
@@ -81,6 +88,7 @@ async fn copy(
 ) -> Result<Copied, Status> {
     let mut copied = Copied {
         file_name: String::new(),
+        request_id: String::new(),
         size_bytes: 0,
         digest: Digest::new(&SHA256),
     };
@@ -88,6 +96,7 @@ async fn copy(
     while let Some(message) = messages.message().await? {
         if std::mem::take(&mut first) {
             copied.file_name = file_name(message.file_name)?;
+            copied.request_id = message.request_id;
         }
         let data = message.file.unwrap_or_default().data;
         copied.size_bytes += data.len() as u64;

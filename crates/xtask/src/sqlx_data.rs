@@ -20,8 +20,8 @@ use crate::run;
 /// Names a server to use in place of a private one: `127.0.0.1:5432`.
 const SERVER_VARIABLE: &str = "XTASK_POSTGRES";
 
-/// A crate with queries, and the schema that they are written for. The outbox lives in the schema of every service, and
-/// for its own queries in one of its own.
+/// A crate with queries, and the schema that they are written for. Shared crates live in the schemas of services, and for
+/// their own queries in one of their own.
 struct Queries {
     package: &'static str,
     folder: &'static str,
@@ -34,8 +34,17 @@ const OUTBOX: Queries = Queries {
     schema: "outbox",
 };
 
-const CRATES: [Queries; 6] = [
+const IDEMPOTENCY: Queries = Queries {
+    package: "idempotency",
+    folder: "crates/idempotency",
+    schema: "idempotency",
+};
+
+const SHARED: [Queries; 2] = [OUTBOX, IDEMPOTENCY];
+
+const CRATES: [Queries; 7] = [
     OUTBOX,
+    IDEMPOTENCY,
     Queries {
         package: "svc-auth",
         folder: "svc-auth",
@@ -62,6 +71,12 @@ const CRATES: [Queries; 6] = [
         schema: "tasks",
     },
 ];
+
+impl Queries {
+    fn is_shared(&self) -> bool {
+        SHARED.iter().any(|shared| shared.package == self.package)
+    }
+}
 
 /// The contents of a `.sqlx` folder by file name.
 type QueryFiles = BTreeMap<String, String>;
@@ -162,11 +177,14 @@ impl Database {
         self.url(&format!("{}_owner", queries.schema), &self.name)
     }
 
-    /// Each service's schema has the outbox's tables too.
+    /// Each service's schema has the tables of the shared crates too, whether or not it uses them.
     async fn migrate(&self, queries: &Queries) -> anyhow::Result<()> {
         let mut connection = PgConnection::connect(&self.owner_url(queries)).await?;
-        let mut files = migrations(OUTBOX.folder)?;
-        if queries.folder != OUTBOX.folder {
+        let mut files = Vec::new();
+        for shared in SHARED {
+            files.extend(migrations(shared.folder)?);
+        }
+        if !queries.is_shared() {
             files.extend(migrations(queries.folder)?);
         }
         for file in files {
@@ -210,7 +228,7 @@ impl Database {
 
 /// Services are chosen by binary: with `--package`, what they stand on would be compiled again for each choice.
 fn check_of(queries: &Queries) -> Command {
-    if queries.package == OUTBOX.package {
+    if queries.is_shared() {
         run::cargo(&["check", "--quiet", "--package", queries.package])
     } else {
         run::cargo(&["check", "--quiet", "--bin", queries.package])

@@ -19,6 +19,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const RATE_LIMIT_BYTES: usize = 48;
 
 /// Where a caller stands after a call.
+#[derive(Clone)]
 pub(crate) struct Standing {
     limit: &'static str,
     policy: HeaderValue,

@@ -33,6 +33,12 @@ pub(super) fn describe(route: &Route, endpoint: &Endpoint, parts: &mut Parts<'_>
         ));
     }
     parameters.extend(headers::parameter_references());
+    if endpoint.request_id.is_some() && route.http_method != "GET" {
+        parameters.push(header(
+            "Idempotency-Key",
+            "Do it once: the same key with the same request gets the same answer for 24 hours. It fills `requestId`.",
+        ));
+    }
     parameters
 }
 

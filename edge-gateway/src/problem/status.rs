@@ -11,6 +11,8 @@ use tonic_types::StatusExt;
 use super::{FieldError, Problem, code};
 
 const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
+/// The same key came with another request before.
+const IDEMPOTENCY_KEY_REUSED: &str = "IDEMPOTENCY_KEY_REUSED";
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Problem {
@@ -47,6 +49,9 @@ impl Problem {
         }
         if status.code() == Code::Aborted && is_conditional && problem.reason == ETAG_MISMATCH {
             problem.status = StatusCode::PRECONDITION_FAILED;
+        }
+        if problem.reason == IDEMPOTENCY_KEY_REUSED {
+            problem.status = StatusCode::UNPROCESSABLE_ENTITY;
         }
         if problem.retry_after.is_none() && status.code() == Code::Unavailable {
             problem.retry_after = Some(DEFAULT_RETRY_AFTER);

@@ -1,7 +1,7 @@
 //! One HTTP/2 connection to an endpoint. It is made at the first call, and again whenever it has ended.
 //!
 //! tonic's channel hands each request from the caller's task to one of its own, to another of hyper's, and back. Here the
-//! caller's task writes the request and reads the answer itself: a sixth less CPU for each call of the edge (ADR 13).
+//! caller's task writes the request and reads the answer itself: a sixth less CPU for each call of the edge (ADR 15).
 
 mod answer;
 mod upload;

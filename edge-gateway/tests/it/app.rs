@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use edge_gateway::{Edge, EdgeParts, Finding, Settings, Upstream};
 use reqwest::{Method, RequestBuilder};
@@ -32,6 +33,7 @@ pub struct App {
     pub metrics: Metrics,
     pub service_stop: CancellationToken,
     client: reqwest::Client,
+    service: Option<JoinHandle<()>>,
 }
 
 /// What an edge of a test is made of.
@@ -87,7 +89,7 @@ impl App {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let mut app = Self::start_at(Setup { address, ..setup }).await;
-        serve_on(listener, routes, app.service_stop.clone()).await;
+        app.service = Some(serve_on(listener, routes, app.service_stop.clone()).await);
         app.seen = seen;
         app
     }
@@ -111,8 +113,8 @@ impl App {
         };
         let issuer = TestIssuer::new();
         let stop = CancellationToken::new();
-        let metrics = Metrics::new();
         let verifier = issuer.verifier("edge-gateway");
+        let metrics = Metrics::new();
         let edge = Edge::compile(EdgeParts {
             descriptor_set: &setup.descriptor_set,
             upstreams: vec![upstream],
@@ -143,6 +145,7 @@ impl App {
             metrics,
             service_stop: CancellationToken::new(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            service: None,
         }
     }
 
@@ -171,8 +174,31 @@ impl App {
         value.unwrap_or_else(|| panic!("no metric {name} in {text}"))
     }
 
+    /// Hears of events from now on.
+    pub async fn follow_events(&self, nats_url: String) {
+        tokio::spawn(self.parts.follow_events(nats_url, self.stop.clone()));
+        self.wait_for_figure("edge_cache_events_connected 1").await;
+    }
+
+    /// Waits for a line of the metrics.
+    pub async fn wait_for_figure(&self, line: &str) {
+        for _ in 0..2_000 {
+            if self.metrics.encode().lines().any(|found| found.starts_with(line)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{line} is not in\n{}", self.metrics.encode());
+    }
+
     pub fn stop_service(&self) {
         self.service_stop.cancel();
+    }
+
+    /// Stops it, and returns when it answers nobody any more.
+    pub async fn end_service(&mut self) {
+        self.stop_service();
+        self.service.take().unwrap().await.unwrap();
     }
 }
 
@@ -201,7 +227,11 @@ pub fn compile(file: &Path) -> Vec<u8> {
 }
 
 /// Serves on a port that is open already, until the token is cancelled.
-pub async fn serve_on(listener: TcpListener, routes: tonic::service::Routes, stop: CancellationToken) {
+pub async fn serve_on(
+    listener: TcpListener,
+    routes: tonic::service::Routes,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health
         .set_service_status("", tonic_health::ServingStatus::Serving)
@@ -209,7 +239,8 @@ pub async fn serve_on(listener: TcpListener, routes: tonic::service::Routes, sto
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .add_routes(routes.add_service(health_service));
-    tokio::spawn(server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned()));
+    let serving = server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned());
+    tokio::spawn(async move { serving.await.unwrap() })
 }
 
 /// A problem with everything that all of them have.

@@ -79,6 +79,16 @@ struct Piece {
     file: Option<HttpBody>,
     #[prost(string, tag = "3")]
     shelf: String,
+    #[prost(string, tag = "4")]
+    request_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Review {
+    #[prost(message, tag = "1")]
+    book: Option<Book>,
+    #[prost(string, tag = "2")]
+    request_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -95,6 +105,8 @@ struct Scan {
     messages: i32,
     #[prost(string, tag = "6")]
     shelf: String,
+    #[prost(string, tag = "7")]
+    request_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -119,6 +131,10 @@ pub struct Seen {
     pub cancelled_uploads: AtomicUsize,
     /// The paths of the last update mask.
     pub mask: Mutex<Option<Vec<String>>>,
+    /// How often something was asked that the edge may keep.
+    pub reads: AtomicUsize,
+    /// Held by a test that wants such answers to wait.
+    pub gate: tokio::sync::RwLock<()>,
 }
 
 pub async fn call(seen: Arc<Seen>, rpc: &str, request: Request<Streaming<Bytes>>) -> Result<Answers, Status> {
@@ -130,6 +146,11 @@ pub async fn call(seen: Arc<Seen>, rpc: &str, request: Request<Streaming<Bytes>>
     let message = messages.message().await?.unwrap_or_default();
     match rpc {
         "GetBook" | "LendBook" | "CreateReport" | "GetReport" => get(&decode(&message)?),
+        "GetNote" | "GetCatalog" | "GetNews" => {
+            let token = metadata.get("authorization").and_then(|token| token.to_str().ok());
+            keepable(&seen, &decode(&message)?, token.unwrap_or_default()).await
+        }
+        "CreateReview" => review(decode(&message)?),
         "ListBooks" => list(&decode(&message)?),
         "CreateBook" => create(decode(&message)?),
         "UpdateBook" => update(&seen, decode(&message)?),
@@ -174,6 +195,32 @@ fn get(request: &Get) -> Result<Answers, Status> {
     } else {
         Ok(one(&book(&request.id)))
     }
+}
+
+/// Says by which token it was asked, and how many answers there were before it.
+async fn keepable(seen: &Seen, request: &Get, token: &str) -> Result<Answers, Status> {
+    let before = seen.reads.fetch_add(1, Ordering::SeqCst);
+    drop(seen.gate.read().await);
+    if request.id == "unknown" {
+        return Err(Status::not_found("no such thing"));
+    }
+    Ok(one(&Book {
+        title: token.to_owned(),
+        page_count: before as i64,
+        ..book(&request.id)
+    }))
+}
+
+/// Fails as a service does that has seen the key, when the key says so.
+fn review(request: Review) -> Result<Answers, Status> {
+    if let Some(reason) = request.request_id.strip_prefix("fails:") {
+        let details = ErrorDetails::with_error_info(reason, "library", []);
+        return Err(Status::with_error_details(Code::Aborted, "not this time", details));
+    }
+    Ok(one(&Book {
+        title: request.request_id,
+        ..request.book.unwrap_or_default()
+    }))
 }
 
 fn list(request: &List) -> Result<Answers, Status> {
@@ -285,6 +332,7 @@ async fn create_scan(seen: &Seen, mut messages: Streaming<Bytes>) -> Result<Answ
         let file = piece.file.unwrap_or_default();
         if scan.messages == 0 {
             (scan.file_name, scan.shelf, scan.content_type) = (piece.file_name, piece.shelf, file.content_type);
+            scan.request_id = piece.request_id;
         }
         if scan.file_name == "refused" {
             return Err(Status::failed_precondition("no more scans today"));

@@ -5,8 +5,11 @@
 mod added_rpc;
 mod app;
 mod balancing;
+mod caching;
 mod conditions;
+mod events;
 mod health;
+mod idempotency;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod library;

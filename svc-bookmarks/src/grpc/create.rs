@@ -1,6 +1,8 @@
 //! CreateBookmark.
 
 use bookmesh_proto::bookmarks::v1::{self as proto, CreateBookmarkRequest};
+use idempotency::NamedRequest;
+use prost::Message;
 use service::{clock, id, postgres};
 use uuid::Uuid;
 
@@ -14,10 +16,18 @@ use crate::{
 
 impl Bookmarks {
     pub(super) async fn create(&self, owner: Uuid, request: CreateBookmarkRequest) -> Result<proto::Bookmark, Error> {
-        let content = fields::content(request.bookmark.unwrap_or_default())?;
+        let bookmark = request.bookmark.unwrap_or_default();
+        let asked = bookmark.encode_to_vec();
+        let named = NamedRequest::parse(owner, "CreateBookmark", &request.request_id, &[&asked])?;
+        let content = fields::content(bookmark)?;
         let now = clock::now();
 
         let mut transaction = postgres::begin(&self.pool, owner).await?;
+        if let Some(named) = &named
+            && let Some(answer) = named.begin(&mut transaction).await?
+        {
+            return Ok(answer);
+        }
         let version = store::advance(&mut transaction, owner).await?;
         let bookmarks = [Bookmark::new(id::generate(), content, now, now, version)];
         let collections = store::ensure_collections(&mut transaction, owner, &bookmarks, id::generate).await?;
@@ -28,9 +38,13 @@ impl Bookmarks {
             return Err(Error::AlreadyExists { bookmark_id });
         }
         events::put_created(&mut transaction, owner, version, &bookmarks).await?;
+        let answer = proto::Bookmark::from(&bookmarks[0]);
+        if let Some(named) = &named {
+            named.keep(&mut transaction, &answer).await?;
+        }
         transaction.commit().await?;
 
         self.waker.wake();
-        Ok(proto::Bookmark::from(&bookmarks[0]))
+        Ok(answer)
     }
 }

@@ -21,16 +21,16 @@ use crate::{
 const DEFAULT_SIZE: i64 = 20;
 const MAX_SIZE: i64 = 200;
 /// Below what gRPC clients take by default, 4 MiB: a page of very long bookmarks ends early.
-const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// A little less than a call has: the answer says why.
 const MAX_WAIT: Duration = Duration::from_millis(4_500);
 
 /// A request, parsed.
-struct Listing {
-    owner: Uuid,
-    query: SearchQuery,
-    order: Option<Order>,
-    size: usize,
+pub(super) struct Listing {
+    pub(super) owner: Uuid,
+    pub(super) query: SearchQuery,
+    pub(super) order: Option<Order>,
+    pub(super) size: usize,
     /// Everything that must stay the same between pages.
     fingerprint: [String; 3],
     page_token: String,
@@ -39,7 +39,7 @@ struct Listing {
 
 /// [`Cursor`] as it stands in a page token.
 #[derive(Serialize, Deserialize)]
-struct CursorToken {
+pub(super) struct CursorToken {
     microseconds: i64,
     title_key: String,
     id: Uuid,
@@ -55,7 +55,7 @@ impl Bookmarks {
         if listing.query.is_blank() {
             self.list_all(listing).await
         } else {
-            self.find(listing).await
+            self.find_or_look(listing).await
         }
     }
 
@@ -75,11 +75,33 @@ impl Bookmarks {
             next_page_token: last.map_or_else(String::new, |last| listing.encode(&CursorToken::of(last, order))),
             bookmarks: messages.into_iter().take(shown).collect(),
             total_size: i32::try_from(total).unwrap_or(i32::MAX),
-            matches: Vec::new(),
+            ..ListBookmarksResponse::default()
         })
     }
 
-    async fn find(&self, listing: Listing) -> Result<ListBookmarksResponse, Error> {
+    /// A first page takes whatever can answer; the next ones go on where it was found.
+    async fn find_or_look(&self, listing: Listing) -> Result<ListBookmarksResponse, Error> {
+        if let Ok(Some(token)) = listing.decode::<CursorToken>() {
+            let after = Cursor::try_from(token)?;
+            return self.look(&listing, Some(after)).await;
+        }
+        let is_first = listing.page_token.is_empty();
+        if is_first && !self.search.is_complete() {
+            return self.look(&listing, None).await;
+        }
+        match self.find(&listing).await {
+            Err(Error::Search(error)) if is_first => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the search index cannot be read, looking through the list"
+                );
+                self.look(&listing, None).await
+            }
+            other => other,
+        }
+    }
+
+    async fn find(&self, listing: &Listing) -> Result<ListBookmarksResponse, Error> {
         let after: Option<Place> = listing.decode()?;
         let order = listing.order;
         if listing.min_version > 0 {
@@ -94,7 +116,7 @@ impl Bookmarks {
             size: listing.size + 1,
         };
         let found = self.search.find(listing.owner, listing.query.clone(), page).await?;
-        let mut saved = self.read(&listing, &found.places).await?;
+        let mut saved = self.read(listing, &found.places).await?;
 
         let mut response = ListBookmarksResponse {
             total_size: i32::try_from(found.total).unwrap_or(i32::MAX),
@@ -165,14 +187,19 @@ impl Listing {
         page::decode(&self.page_token, &self.fingerprint.each_ref().map(String::as_str))
     }
 
-    fn encode<C: Serialize>(&self, cursor: &C) -> String {
+    pub(super) fn encode<C: Serialize>(&self, cursor: &C) -> String {
         page::encode(&self.fingerprint.each_ref().map(String::as_str), cursor)
     }
 }
 
 impl CursorToken {
     fn of(bookmark: &Bookmark, order: Order) -> CursorToken {
-        let cursor = Cursor::of(bookmark, order);
+        CursorToken::from(Cursor::of(bookmark, order))
+    }
+}
+
+impl From<Cursor> for CursorToken {
+    fn from(cursor: Cursor) -> CursorToken {
         let microseconds = cursor.time.unix_timestamp_nanos() / 1_000;
         CursorToken {
             microseconds: i64::try_from(microseconds).expect("moments up to the year 9999 fit"),
@@ -206,7 +233,7 @@ fn fitting(messages: &[proto::Bookmark], size: usize) -> usize {
     shown.count().max(1).min(messages.len())
 }
 
-fn reason(query: &SearchQuery, bookmark: &Bookmark, score: f32) -> Match {
+pub(super) fn reason(query: &SearchQuery, bookmark: &Bookmark, score: f32) -> Match {
     Match {
         bookmark_id: bookmark.id.to_string(),
         score,

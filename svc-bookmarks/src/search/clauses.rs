@@ -23,7 +23,7 @@ const SITE_BOOST: f32 = 2.0;
 /// A word of which only the beginning is known says less than a whole one.
 const BEGINNING_SCORE: f32 = 0.2;
 /// Beginnings of one letter would be half of all words.
-const MIN_BEGINNING_CHARACTERS: usize = 2;
+pub(super) const MIN_BEGINNING_CHARACTERS: usize = 2;
 /// How many words a beginning at the end of a phrase may stand for.
 const MAX_EXPANSIONS: u32 = 10_000;
 

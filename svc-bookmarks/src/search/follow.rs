@@ -88,6 +88,7 @@ impl Follower {
             let folder = self.folder.clone();
             let writer = tokio::task::spawn_blocking(move || Writer::open(&folder)).await??;
             self.search.progress.forget();
+            self.search.set_complete(writer.checkpoint().is_some());
             self.search.show(writer.index());
             match self.follow(writer).await {
                 Ok(Ended::ByShutdown) => break,
@@ -144,6 +145,7 @@ impl Follower {
         tracing::info!("making the search index from the database");
         self.metrics.rebuilds.inc();
         self.metrics.rebuilding.set(1);
+        self.search.set_complete(false);
         let rebuild = Rebuild {
             pool: &self.pool,
             search: &self.search,
@@ -153,6 +155,7 @@ impl Follower {
         self.metrics.rebuilding.set(0);
         let Some(writer) = rebuilt? else { return Ok(None) };
         let writer = blocking(writer, move |writer| Ok(writer.commit(Some(checkpoint))?)).await?;
+        self.search.set_complete(true);
         tracing::info!("the search index is complete");
         Ok(Some(writer))
     }

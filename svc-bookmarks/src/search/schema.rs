@@ -1,5 +1,7 @@
 //! The fields of the index, and a bookmark as its document. Nothing is stored: hits are read from Postgres.
 
+use std::borrow::Cow;
+
 use tantivy::{
     TantivyDocument, Term,
     schema::{BytesOptions, FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions},
@@ -115,29 +117,23 @@ impl Fields {
 
     fn add_texts(&self, document: &mut TantivyDocument, bookmark: &Bookmark) {
         let content = &bookmark.content;
-        let url = readable(content.url.as_str());
-        for text in [&content.title, &content.description, &content.note, &url] {
+        for text in texts(bookmark) {
             document.add_text(self.text, text);
         }
         document.add_text(self.title, &content.title);
         for tag in &content.tags {
-            document.add_text(self.text, tag.as_str());
             document.add_text(self.tags, tag.as_str());
-        }
-        for name in content.collections.iter().filter_map(|path| path.names().last()) {
-            document.add_text(self.text, name);
         }
     }
 
     fn add_filters(&self, document: &mut TantivyDocument, bookmark: &Bookmark) {
-        let content = &bookmark.content;
-        for tag in &content.tags {
-            document.add_text(self.tag, fold(tag.as_str()));
+        for tag in tags(bookmark) {
+            document.add_text(self.tag, tag);
         }
-        for name in content.collections.iter().flat_map(|path| path.names()) {
-            document.add_text(self.collection, fold(name.trim()));
+        for name in collections(bookmark) {
+            document.add_text(self.collection, name);
         }
-        if let Some(host) = content.url.host() {
+        if let Some(host) = bookmark.content.url.host() {
             document.add_text(self.site_words, &host);
             for domain in domains(&host) {
                 document.add_text(self.site, domain);
@@ -146,8 +142,34 @@ impl Fields {
     }
 }
 
-/// A host and the domains that it is in.
-fn domains(host: &str) -> impl Iterator<Item = &str> {
+/// The texts whose words find a bookmark.
+pub(super) fn texts(bookmark: &Bookmark) -> Vec<Cow<'_, str>> {
+    let content = &bookmark.content;
+    let names = content.collections.iter().filter_map(|path| path.names().last());
+    let mut texts: Vec<Cow<'_, str>> = vec![
+        (&content.title).into(),
+        (&content.description).into(),
+        (&content.note).into(),
+        readable(content.url.as_str()).into(),
+    ];
+    texts.extend(content.tags.iter().map(|tag| tag.as_str().into()));
+    texts.extend(names.map(Cow::from));
+    texts
+}
+
+/// What `tag:` compares with.
+pub(super) fn tags(bookmark: &Bookmark) -> impl Iterator<Item = String> {
+    bookmark.content.tags.iter().map(|tag| fold(tag.as_str()))
+}
+
+/// What `in:` compares with.
+pub(super) fn collections(bookmark: &Bookmark) -> impl Iterator<Item = String> {
+    let names = bookmark.content.collections.iter().flat_map(|path| path.names());
+    names.map(|name| fold(name.trim()))
+}
+
+/// A host and the domains that it is in: what `site:` compares with.
+pub(super) fn domains(host: &str) -> impl Iterator<Item = &str> {
     let below = host.match_indices('.').map(|(dot, _)| &host[dot + 1..]);
     std::iter::once(host).chain(below.filter(|domain| !domain.is_empty()))
 }

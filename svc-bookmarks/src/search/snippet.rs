@@ -86,7 +86,7 @@ fn finds(query: &SearchQuery, tokens: &[Token]) -> Vec<Range<usize>> {
     united
 }
 
-fn is_found(window: &[Token], words: &[String], is_prefix: bool) -> bool {
+pub(super) fn is_found(window: &[Token], words: &[String], is_prefix: bool) -> bool {
     let last = words.len() - 1;
     window.iter().zip(words).enumerate().all(|(index, (token, word))| {
         if is_prefix && index == last {

@@ -48,7 +48,38 @@ impl TestApp {
         TestApp::start_with(&shared().await.nats_url()).await
     }
 
+    /// Ready when the index is.
     pub(crate) async fn start_with(nats_url: &str) -> TestApp {
+        let app = TestApp::start_unready(nats_url).await;
+        app.wait_for_index().await;
+        app
+    }
+
+    /// Without NATS an index that is new stays empty.
+    pub(crate) async fn start_without_nats() -> TestApp {
+        TestApp::start_unready("nats://127.0.0.1:1").await
+    }
+
+    async fn wait_for_index(&self) {
+        let person = self.person();
+        let request = ListBookmarksRequest {
+            query: "anything".to_owned(),
+            ..ListBookmarksRequest::default()
+        };
+        for _ in 0..2_000 {
+            if person
+                .list(request.clone())
+                .await
+                .is_ok_and(|response| !response.degraded)
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the index does not become complete");
+    }
+
+    async fn start_unready(nats_url: &str) -> TestApp {
         let database = fresh_database("bookmarks").await;
         svc_bookmarks::migrate(&database.owner_url).await.unwrap();
         TestApp::start_on(
@@ -66,6 +97,15 @@ impl TestApp {
         self.running.await.unwrap();
         meanwhile(&self.folder.path().join("index"));
         TestApp::start_on(self.database, self.folder, self.issuer, self.nats_url).await
+    }
+
+    /// Stops it, and starts it again with another NATS, or with one at all.
+    pub(crate) async fn restart_with(self, nats_url: &str) -> TestApp {
+        drop(self.stop);
+        self.running.await.unwrap();
+        let app = TestApp::start_on(self.database, self.folder, self.issuer, nats_url.to_owned()).await;
+        app.wait_for_index().await;
+        app
     }
 
     async fn start_on(database: TestDatabase, folder: TempDir, issuer: Arc<TestIssuer>, nats_url: String) -> TestApp {
@@ -134,8 +174,13 @@ impl Person {
     }
 
     pub(crate) async fn create(&self, bookmark: Bookmark) -> Result<Bookmark, Status> {
+        self.create_named("", bookmark).await
+    }
+
+    pub(crate) async fn create_named(&self, request_id: &str, bookmark: Bookmark) -> Result<Bookmark, Status> {
         let request = self.request(CreateBookmarkRequest {
             bookmark: Some(bookmark),
+            request_id: request_id.to_owned(),
         });
         Ok(self.bookmarks.clone().create_bookmark(request).await?.into_inner())
     }
@@ -197,7 +242,7 @@ impl Person {
 
     /// Asks until the query finds so many, for at most 20 seconds.
     pub(crate) async fn find_in_the_end(&self, query: &str, count: usize) {
-        let mut found = Vec::new();
+        let mut found = (Vec::new(), false);
         for _ in 0..200 {
             let request = ListBookmarksRequest {
                 query: query.to_owned(),
@@ -206,9 +251,9 @@ impl Person {
             found = self
                 .list(request)
                 .await
-                .map(|response| titles(&response))
+                .map(|response| (titles(&response), response.degraded))
                 .unwrap_or_default();
-            if found.len() == count {
+            if found.0.len() == count && !found.1 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -4,7 +4,9 @@
 mod app;
 mod batches;
 mod create;
+mod degraded;
 mod healing;
+mod idempotency;
 mod isolation;
 mod lists;
 mod search;

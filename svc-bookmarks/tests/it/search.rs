@@ -21,10 +21,49 @@ async fn save(ada: &Person, url: &str, title: &str, tags: &[&str], folders: &[&s
     ada.create(bookmark).await.unwrap().version
 }
 
-#[tokio::test]
-async fn queries_find_what_is_meant() {
-    let app = TestApp::start().await;
-    let ada = app.person();
+const TOKIO: &str = "Tokio tutorial";
+const SERDE: &str = "Serde";
+const MONDE: &str = "Le Monde: l'été à Besançon";
+const JAPANESE: &str = "全文検索エンジン入門";
+const KOREAN: &str = "한국어 검색을 배우기";
+const GERMAN: &str = "Karte";
+
+/// What is to be found by each query among [`save_links`], in no order.
+pub(crate) const QUERIES: [(&str, &[&str]); 30] = [
+    ("tokio", &[TOKIO, SERDE]),
+    ("TOKIO", &[TOKIO, SERDE]),
+    ("toki", &[TOKIO, SERDE]),
+    ("\"toki\"", &[]),
+    ("tokio rust", &[TOKIO, SERDE]),
+    ("tokio tutorial", &[TOKIO]),
+    ("tokio -tutorial", &[SERDE]),
+    ("\"zero copy\"", &[SERDE]),
+    ("zero copy", &[SERDE, GERMAN]),
+    ("tag:rust", &[TOKIO, SERDE]),
+    ("tag:RUST -tag:async", &[SERDE]),
+    ("-tag:rust site:example", &[GERMAN, KOREAN, JAPANESE]),
+    ("site:docs.rs", &[SERDE]),
+    ("site:rs tokio", &[TOKIO, SERDE]),
+    ("site:lemonde.fr", &[MONDE]),
+    ("site:onde.fr", &[]),
+    ("in:dev", &[TOKIO, SERDE]),
+    ("in:\"rust lang\"", &[TOKIO]),
+    ("in:actualites", &[MONDE]),
+    ("ete besancon", &[MONDE]),
+    ("L'ÉTÉ", &[MONDE]),
+    ("検索", &[JAPANESE]),
+    ("エンジン", &[JAPANESE]),
+    ("索検", &[]),
+    ("검색", &[KOREAN]),
+    ("strasse", &[GERMAN]),
+    ("docs.rs", &[SERDE]),
+    ("lang", &[TOKIO]),
+    ("nothing-like-it", &[]),
+    ("?!", &[]),
+];
+
+/// Links in several languages; answers the version of the last.
+pub(crate) async fn save_links(ada: &Person) -> i64 {
     let mut last = 0;
     for (url, title, tags, folders, description) in [
         (
@@ -58,58 +97,31 @@ async fn queries_find_what_is_meant() {
         ("https://ko.example/", "한국어 검색을 배우기", &[], &["K"], ""),
         ("https://de.example/stra%C3%9Fe", "Karte", &[], &["D"], "copy zero"),
     ] {
-        last = save(&ada, url, title, tags, folders, description).await;
+        last = save(ada, url, title, tags, folders, description).await;
     }
-    let (tokio, serde, monde, japanese, korean, german) = (
-        "Tokio tutorial",
-        "Serde",
-        "Le Monde: l'été à Besançon",
-        "全文検索エンジン入門",
-        "한국어 검색을 배우기",
-        "Karte",
-    );
-    let tests: [(&str, &[&str]); 30] = [
-        ("tokio", &[tokio, serde]),
-        ("TOKIO", &[tokio, serde]),
-        ("toki", &[tokio, serde]),
-        ("\"toki\"", &[]),
-        ("tokio rust", &[tokio, serde]),
-        ("tokio tutorial", &[tokio]),
-        ("tokio -tutorial", &[serde]),
-        ("\"zero copy\"", &[serde]),
-        ("zero copy", &[serde, german]),
-        ("tag:rust", &[tokio, serde]),
-        ("tag:RUST -tag:async", &[serde]),
-        ("-tag:rust site:example", &[german, korean, japanese]),
-        ("site:docs.rs", &[serde]),
-        ("site:rs tokio", &[tokio, serde]),
-        ("site:lemonde.fr", &[monde]),
-        ("site:onde.fr", &[]),
-        ("in:dev", &[tokio, serde]),
-        ("in:\"rust lang\"", &[tokio]),
-        ("in:actualites", &[monde]),
-        ("ete besancon", &[monde]),
-        ("L'ÉTÉ", &[monde]),
-        ("検索", &[japanese]),
-        ("エンジン", &[japanese]),
-        ("索検", &[]),
-        ("검색", &[korean]),
-        ("strasse", &[german]),
-        ("docs.rs", &[serde]),
-        ("lang", &[tokio]),
-        ("nothing-like-it", &[]),
-        ("?!", &[]),
-    ];
+    last
+}
+
+#[tokio::test]
+async fn queries_find_what_is_meant() {
+    let app = TestApp::start().await;
+    let ada = app.person();
+    let last = save_links(&ada).await;
 
     // A title weighs more than a description.
-    assert_eq!(ada.find("tokio", last).await, [tokio, serde]);
-    for (query, expected) in tests {
-        let mut found = ada.find(query, 0).await;
-        let mut expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
-        found.sort();
-        expected.sort();
-        assert_eq!(found, expected, "{query}");
+    assert_eq!(ada.find("tokio", last).await, [TOKIO, SERDE]);
+    for (query, expected) in QUERIES {
+        assert_eq!(sorted(ada.find(query, 0).await), sorted(strings(expected)), "{query}");
     }
+}
+
+pub(crate) fn sorted(mut titles: Vec<String>) -> Vec<String> {
+    titles.sort();
+    titles
+}
+
+pub(crate) fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
 }
 
 #[tokio::test]

@@ -240,6 +240,14 @@ impl User<'_> {
         self.upload_named("bookmarks.html", file).await
     }
 
+    /// The same request id is the same upload.
+    pub async fn upload_once(&self, request_id: &str, file: impl AsRef<[u8]>) -> Result<Import, Status> {
+        let mut messages = messages("bookmarks.html", file.as_ref());
+        messages[0].request_id = request_id.to_owned();
+        let request = self.request(tokio_stream::iter(messages));
+        Ok(self.imports().await.create_import(request).await?.into_inner())
+    }
+
     pub async fn upload_named(&self, name: &str, file: impl AsRef<[u8]>) -> Result<Import, Status> {
         let messages = tokio_stream::iter(messages(name, file.as_ref()));
         Ok(self
@@ -367,6 +375,7 @@ pub fn messages(name: &str, file: &[u8]) -> Vec<CreateImportRequest> {
     let mut messages = vec![CreateImportRequest {
         file_name: name.to_owned(),
         file: Some(HttpBody::default()),
+        request_id: String::new(),
     }];
     for chunk in file.chunks(CHUNK_BYTES) {
         let body = HttpBody {
@@ -374,8 +383,8 @@ pub fn messages(name: &str, file: &[u8]) -> Vec<CreateImportRequest> {
             ..Default::default()
         };
         messages.push(CreateImportRequest {
-            file_name: String::new(),
             file: Some(body),
+            ..CreateImportRequest::default()
         });
     }
     messages

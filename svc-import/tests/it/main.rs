@@ -5,6 +5,7 @@
 mod app;
 mod bad_files;
 mod faults;
+mod idempotency;
 mod isolation;
 mod lists;
 mod process;
