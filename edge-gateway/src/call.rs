@@ -102,7 +102,7 @@ impl Call<'_> {
     /// A call that would not be made needs no body.
     fn check_room(&self) -> Result<(), Problem> {
         let edge = &self.worker.edge;
-        let service = edge.service_of[self.found.index];
+        let service = edge.served_by[self.found.index].0;
         let resilience = &self.worker.resilience;
         resilience.check_room(&edge.settings.load(), service, self.endpoint.policy.rate_class)
     }

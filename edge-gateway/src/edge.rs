@@ -15,7 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::limit::Limiter;
 use crate::observe::Observations;
 use crate::own::Pages;
-use crate::resilience::{self, Figures};
+use crate::resilience::Figures;
 use crate::routing::Router;
 use crate::settings::{LiveSettings, Settings};
 use crate::upstream::{self, Directory, Endpoints, Finding, Upstream, UpstreamIndex};
@@ -48,8 +48,6 @@ pub struct Edge {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Who serves each route, in the same order.
     pub(crate) served_by: Vec<UpstreamIndex>,
-    /// The service of each route, in the same order, as breakers and limits count them.
-    pub(crate) service_of: Vec<usize>,
     pub(crate) figures: Figures,
     pub(crate) upstreams: Vec<Upstream>,
     /// What is known of each upstream's endpoints, in the same order.
@@ -94,8 +92,8 @@ impl Edge {
             .iter()
             .map(|route| upstream::find(&upstreams, &package(route)));
         let served_by = served_by.collect::<anyhow::Result<_>>()?;
-        let (services, service_of) = resilience::services(&routes);
-        let figures = Figures::new(metrics, services);
+        let packages = upstreams.iter().map(|upstream| upstream.package.clone());
+        let figures = Figures::new(metrics, packages.collect());
         let directory = Directory::new(finding);
         let endpoints_of = upstreams
             .iter()
@@ -107,7 +105,6 @@ impl Edge {
             routes,
             endpoints,
             served_by,
-            service_of,
             figures,
             upstreams,
             endpoints_of,

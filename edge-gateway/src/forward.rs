@@ -61,7 +61,7 @@ async fn forward(
     exchange.route = Some(found.index);
     let endpoint = &worker.edge.endpoints[found.index];
     let overload = worker.edge.settings.load().overload;
-    let service = worker.edge.service_of[found.index];
+    let service = worker.edge.served_by[found.index].0;
     let _place = worker
         .resilience
         .enter(&overload, service, endpoint.policy.rate_class)?;

@@ -18,8 +18,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use transcode::Routes;
-
 use crate::edge::Edge;
 use crate::policy::RateClass;
 use crate::problem::Problem;
@@ -39,21 +37,6 @@ pub use settings::OverloadSettings;
 
 /// However many workers there are, each waits for so many calls before it concludes anything.
 const MINIMUM_CALLS: u32 = 5;
-
-/// The services behind the routes: one for each package, and for each route which of them it is.
-pub(crate) fn services(routes: &Routes) -> (Vec<String>, Vec<usize>) {
-    let mut packages: Vec<String> = Vec::new();
-    let place = |route: &transcode::Route| {
-        let package = route.rpc.parent_service().package_name().to_owned();
-        let known = packages.iter().position(|known| *known == package);
-        known.unwrap_or_else(|| {
-            packages.push(package);
-            packages.len() - 1
-        })
-    };
-    let service_of = routes.all().iter().map(place).collect();
-    (packages, service_of)
-}
 
 /// What one worker knows of the services, and what it lets through to them.
 pub(crate) struct Resilience {

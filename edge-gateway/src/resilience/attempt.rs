@@ -33,7 +33,7 @@ impl<'w> Attempt<'w> {
             return Err(Problem::deadline_exceeded());
         }
         let worker: &'w Worker = call.worker;
-        let service = worker.edge.service_of[call.found.index];
+        let service = worker.edge.served_by[call.found.index].0;
         let group = call.endpoint.policy.rate_class;
         let settings = worker.edge.settings.load();
         let permit = worker.resilience.begin(&settings, now, service, group)?;

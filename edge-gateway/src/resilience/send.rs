@@ -28,7 +28,7 @@ pub(crate) async fn send<T>(
 ) -> Answer<T> {
     let started = Instant::now();
     let edge = &call.worker.edge;
-    let service = edge.service_of[call.found.index];
+    let service = edge.served_by[call.found.index].0;
     let retry = edge.settings.load().retry;
     call.worker.resilience.earn(&retry, service);
     let answer = match call.endpoint.repeat.hedge_after.filter(|_| retry.enabled) {
@@ -95,12 +95,12 @@ fn pause_before_second<T>(call: &Call<'_>, message: &[u8], answer: &Answer<T>) -
 
 /// No attempt begins that cannot end in time.
 fn has_time_for(call: &Call<'_>, pause: Duration) -> bool {
-    let service = call.worker.edge.service_of[call.found.index];
+    let service = call.worker.edge.served_by[call.found.index].0;
     pause + call.worker.resilience.usual(service) < call.deadline.remaining()
 }
 
 fn may_send_again(call: &Call<'_>, kind: SecondAttempt) -> bool {
-    let service = call.worker.edge.service_of[call.found.index];
+    let service = call.worker.edge.served_by[call.found.index].0;
     let retry = call.worker.edge.settings.load().retry;
     call.worker.resilience.spend(&retry, Instant::now(), service, kind)
 }
