@@ -56,7 +56,7 @@ pub fn run(binaries: &Path, filters: &[&str]) -> Result<()> {
         .map(|word| PathBuf::from(word.trim_start_matches("--envoy=")));
     let stores = children::runtime()?.block_on(Devstack::start_temporary(Ports::default()))?;
     let service = Process::of_own(&["answering", &folder.to_string_lossy()])?;
-    let mut servers = start_servers(binaries, folder, &stores.redis_url(), service.port, envoy.as_deref())?;
+    let mut servers = start_servers(binaries, folder, &stores, service.port, envoy.as_deref())?;
     let calls = calls();
     let named = |name: &str| words.contains(&name);
     let any_server = servers.iter().any(|server| named(server.name));
@@ -84,7 +84,13 @@ fn calls() -> Vec<Call> {
     };
     let one = format!("/v1/bookmarks/{}", messages::ID);
     vec![
-        call("get", 200, "GET", &one),
+        // Each goes to the service, as every call of Envoy does.
+        Call {
+            headers: "cache-control: no-cache\r\n",
+            ..call("get", 200, "GET", &one)
+        },
+        // The edge may answer this one out of what it keeps.
+        call("kept", 200, "GET", &one),
         Call {
             headers: "if-none-match: \"117\"\r\n",
             ..call("unchanged", 304, "GET", &one)
@@ -100,13 +106,13 @@ fn calls() -> Vec<Call> {
 fn start_servers(
     binaries: &Path,
     folder: &Path,
-    redis_url: &str,
+    stores: &Devstack,
     upstream: u16,
     envoy: Option<&Path>,
 ) -> Result<Vec<Server>> {
     let server = |name, process| Server { name, process };
     let mut servers = vec![
-        server("edge", start_edge(binaries, folder, redis_url, upstream)?),
+        server("edge", start_edge(binaries, folder, stores, upstream)?),
         server("actix", Process::of_own(&["ceiling"])?),
     ];
     if let Some(binary) = envoy {
@@ -118,14 +124,15 @@ fn start_servers(
     Ok(servers)
 }
 
-fn start_edge(binaries: &Path, folder: &Path, redis_url: &str, upstream: u16) -> Result<Process> {
+fn start_edge(binaries: &Path, folder: &Path, stores: &Devstack, upstream: u16) -> Result<Process> {
     let port = free_port()?;
     let mut command = Command::new(binaries.join("edge-gateway"));
     command
         .env("EDGE_LISTEN", format!("127.0.0.1:{port}"))
         .env("EDGE_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()?))
         .env("EDGE_SETTINGS", GENEROUS_SETTINGS)
-        .env("BOOKMESH_REDIS_URL", redis_url)
+        .env("BOOKMESH_REDIS_URL", stores.redis_url())
+        .env("BOOKMESH_NATS_URL", stores.nats_url())
         .env("EDGE_SERVICE_KEY", folder.join("service.pem"))
         .env("BOOKMESH_SERVICE_KEYS", folder.join("services.jwks.json"));
     for package in ["AUTH", "BOOKMARKS", "IMPORT", "TASK", "ENRICH"] {
