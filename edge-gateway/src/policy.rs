@@ -149,6 +149,10 @@ impl Keeping {
             sharing == Sharing::Everyone || is_for_users,
             "without a token there is no user to keep answers for"
         );
+        ensure!(
+            sharing == Sharing::SameUser || !is_for_users,
+            "what needs a token is not everyone's"
+        );
         let time = |time: &Option<prost_types::Duration>| time.map(Duration::try_from).transpose();
         let stale_if_error = time(&cache.stale_if_error)?.unwrap_or_default();
         ensure!(

@@ -19,7 +19,7 @@ pub(crate) use status::is_timeout;
 
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 /// `domain` of what the edge itself refuses; services have their own.
-const EDGE_DOMAIN: &str = "edge";
+pub(crate) const EDGE_DOMAIN: &str = "edge";
 pub(crate) const INVALID_FIELDS: &str = "INVALID_FIELDS";
 
 /// An error on its way to the caller; small, because it is the other half of every result.

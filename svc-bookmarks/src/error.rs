@@ -75,10 +75,11 @@ impl From<Error> for Status {
                 let message = "the bookmark has changed since it was read";
                 status::with_reason(Code::Aborted, "ETAG_MISMATCH", message, &[])
             }
-            Error::IndexBehind => unavailable("INDEX_BEHIND", "the change is not findable yet"),
+            // Not UNAVAILABLE: the service is well, and must not look ill to breakers for what one caller waits for.
+            Error::IndexBehind => retry_later(Code::Aborted, "INDEX_BEHIND", "the change is not findable yet"),
             Error::Search(error) => {
                 tracing::error!(error = format!("{error:#}"), "the search index cannot be read");
-                unavailable("SEARCH_UNAVAILABLE", "search is not available")
+                retry_later(Code::Unavailable, "SEARCH_UNAVAILABLE", "search is not available")
             }
             Error::Idempotency(error) => error.into(),
             Error::Database(error) => postgres::status(error),
@@ -87,8 +88,8 @@ impl From<Error> for Status {
     }
 }
 
-fn unavailable(reason: &str, message: &str) -> Status {
+fn retry_later(code: Code, reason: &str, message: &str) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, status::DOMAIN, []);
     details.set_retry_info(Some(RETRY_AFTER));
-    Status::with_error_details(Code::Unavailable, message, details)
+    Status::with_error_details(code, message, details)
 }

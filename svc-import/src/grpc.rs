@@ -42,10 +42,13 @@ impl ImportService for Imports {
 
         let received = upload::receive(&self.objects, owner, request.into_inner(), self.limits.max_bytes).await?;
         let begun = self.begin_import(owner, &received).await;
-        let is_needed = begun
-            .as_ref()
-            .is_ok_and(|import| import.id == received.import_id.to_string());
-        if !is_needed {
+        let is_unneeded = match &begun {
+            Ok(import) => import.id != received.import_id.to_string(),
+            // It may have been committed all the same; what nobody needs goes with old files.
+            Err(idempotency::Error::Database(_)) => false,
+            Err(_) => true,
+        };
+        if is_unneeded {
             received.discard(&self.objects).await;
         }
         Ok(Response::new(begun?))

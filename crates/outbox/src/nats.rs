@@ -24,7 +24,7 @@ pub async fn connect_nats(url: &str) -> anyhow::Result<Client> {
         .event_callback(|event| async move { log(&event) })
         .connect(url)
         .await
-        .with_context(|| format!("connecting to NATS at {url}"))
+        .context("connecting to NATS")
 }
 
 /// JetStream with a deadline on every request and on every acknowledgement.

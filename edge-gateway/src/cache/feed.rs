@@ -63,7 +63,7 @@ async fn connect(nats_url: &str, line: &Arc<Line>) -> anyhow::Result<Client> {
         })
         .connect(nats_url)
         .await
-        .with_context(|| format!("connecting to NATS at {nats_url}"))
+        .context("connecting to NATS")
 }
 
 /// The server handles what one connection sends in order: an echo means that it knows the subscription too.

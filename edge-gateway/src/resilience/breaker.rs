@@ -8,6 +8,8 @@ use super::window::{Counts, Window};
 
 /// A caller that is refused while probes are on their way may ask again this much later.
 const WHILE_PROBING: Duration = Duration::from_secs(1);
+/// Probes that have not come back by then count no more, and others go through.
+const PROBING: Duration = Duration::from_secs(5);
 
 /// The table `[breaker]` of the settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -82,8 +84,14 @@ pub(super) struct Breaker {
 #[derive(Debug)]
 enum State {
     Closed(Window),
-    Open { until: Instant },
-    HalfOpen { on_their_way: u32, good: u32 },
+    Open {
+        until: Instant,
+    },
+    HalfOpen {
+        since: Instant,
+        on_their_way: u32,
+        good: u32,
+    },
 }
 
 impl Breaker {
@@ -105,17 +113,15 @@ impl Breaker {
 
     /// Lets a call through, or says when to come again.
     pub(super) fn admit(&mut self, now: Instant, settings: &BreakerSettings) -> Result<Permit, Duration> {
-        if let State::Open { until } = self.state {
-            if now < until && settings.enabled {
-                return Err(until - now);
-            }
-            self.change(State::HalfOpen {
-                on_their_way: 0,
-                good: 0,
-            });
+        match self.state {
+            State::Open { until } if now < until && settings.enabled => return Err(until - now),
+            State::Open { .. } => self.probe(now),
+            // Probes that neither succeed nor fail, such as slow uploads, must not keep the others out.
+            State::HalfOpen { since, .. } if now.saturating_duration_since(since) >= PROBING => self.probe(now),
+            State::HalfOpen { .. } | State::Closed(_) => {}
         }
         match &mut self.state {
-            State::HalfOpen { on_their_way, good } => {
+            State::HalfOpen { on_their_way, good, .. } => {
                 if *on_their_way + *good >= settings.probes.max(1) && settings.enabled {
                     return Err(WHILE_PROBING);
                 }
@@ -141,7 +147,7 @@ impl Breaker {
         }
         let opens = match &mut self.state {
             State::Closed(window) => settings.enabled && opens(window, now, settings, outcome),
-            State::HalfOpen { on_their_way, good } => {
+            State::HalfOpen { on_their_way, good, .. } => {
                 *on_their_way -= 1;
                 match outcome {
                     Outcome::Good => *good += 1,
@@ -161,6 +167,14 @@ impl Breaker {
             self.openings = self.openings.saturating_add(1);
             self.change(State::Open { until });
         }
+    }
+
+    fn probe(&mut self, now: Instant) {
+        self.change(State::HalfOpen {
+            since: now,
+            on_their_way: 0,
+            good: 0,
+        });
     }
 
     fn change(&mut self, state: State) {

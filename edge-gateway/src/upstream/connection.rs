@@ -8,6 +8,8 @@ mod upload;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,21 +23,30 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tonic::ConnectError;
 use tonic::body::Body;
+use tonic::{Code, ConnectError, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 use tower::Service;
+
+use crate::problem::EDGE_DOMAIN;
 
 pub(crate) use answer::Answer;
 use upload::Upload;
 
 /// A connection that is silent for so long is asked whether anybody is there, also while it is idle.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a service may send before it is read: as much as hyper allows.
 const STREAM_WINDOW_BYTES: u32 = 2 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 5 << 20;
+/// RFC 9113 advises servers to take no fewer at once.
+const FIRST_STREAMS: usize = 100;
 /// A status with all its details is smaller.
 const MAX_HEADER_BYTES: u32 = 64 << 10;
+
+/// Our services take 1,024 at once. What is more would wait in a queue that h2 does not bound, and keeps after its callers left.
+const MAX_CALLS: usize = 1_000;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -47,6 +58,8 @@ struct Inner {
     authority: Authority,
     connect_timeout: Duration,
     state: RefCell<State>,
+    /// Calls under way.
+    calls: Arc<AtomicUsize>,
 }
 
 #[derive(Clone)]
@@ -71,6 +84,7 @@ impl Connection {
             authority: authority.with_context(|| format!("{address} names no host"))?,
             connect_timeout,
             state: RefCell::new(State::Closed),
+            calls: Arc::default(),
         })))
     }
 }
@@ -93,11 +107,12 @@ impl Service<Request<Body>> for Connection {
 impl Inner {
     async fn exchange(self: Rc<Self>, request: Request<Body>) -> Result<Response<Answer>, Error> {
         let (head, body) = self.address(request)?;
+        let place = Place::take(&self.calls)?;
         let mut sender = self.sender().await?;
         let (answer, stream) = sender.send_request(head, false)?;
         let upload = Upload::start(body, stream).await?;
         let answer = answer.await?;
-        Ok(answer.map(|body| Answer::new(body, upload)))
+        Ok(answer.map(|body| Answer::new(body, upload, place)))
     }
 
     fn address(&self, request: Request<Body>) -> Result<(Request<()>, Body), Error> {
@@ -173,6 +188,28 @@ impl Inner {
     }
 }
 
+/// A place among the calls of a connection; dropping it makes room for another.
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(calls: &Arc<AtomicUsize>) -> Result<Self, Status> {
+        if calls.load(Ordering::Relaxed) >= MAX_CALLS {
+            let mut details = ErrorDetails::with_error_info("TOO_MANY_CALLS", EDGE_DOMAIN, []);
+            details.set_retry_info(Some(RETRY_AFTER));
+            let message = "too many calls of this service are under way";
+            return Err(Status::with_error_details(Code::ResourceExhausted, message, details));
+        }
+        calls.fetch_add(1, Ordering::Relaxed);
+        Ok(Self(Arc::clone(calls)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 async fn handshake(authority: &Authority) -> anyhow::Result<SendRequest<Bytes>> {
     let port = authority.port_u16().unwrap_or(80);
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
@@ -181,6 +218,8 @@ async fn handshake(authority: &Authority) -> anyhow::Result<SendRequest<Bytes>> 
     let mut builder = Builder::new();
     builder
         .enable_push(false)
+        // Until the service has said how many it takes, so few are sent that none is refused.
+        .initial_max_send_streams(FIRST_STREAMS)
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(MAX_HEADER_BYTES);

@@ -23,7 +23,7 @@ const MAX_SIZE: i64 = 200;
 /// Below what gRPC clients take by default, 4 MiB: a page of very long bookmarks ends early.
 pub(super) const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// A little less than a call has: the answer says why.
-const MAX_WAIT: Duration = Duration::from_millis(4_500);
+const MAX_WAIT: Duration = Duration::from_secs(3);
 
 /// A request, parsed.
 pub(super) struct Listing {

@@ -169,7 +169,7 @@ async fn a_change_that_does_not_come_is_said_to_be_behind() {
 
     assert_eq!(
         (status.code(), reason(&status).as_str()),
-        (Code::Unavailable, "INDEX_BEHIND")
+        (Code::Aborted, "INDEX_BEHIND")
     );
 }
 

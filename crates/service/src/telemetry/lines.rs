@@ -118,7 +118,7 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         self.output.push(&self.line(event, &context));
         // What may be the last that is heard of this process does not wait.
-        if *event.metadata().level() <= Level::WARN {
+        if *event.metadata().level() == Level::ERROR {
             self.output.flush();
         }
     }

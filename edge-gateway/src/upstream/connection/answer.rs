@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http_body::{Body, Frame};
 
+use super::Place;
 use super::upload::Uploading;
 
 /// Dropping it before its end tells the service that nobody listens any more.
@@ -15,14 +16,17 @@ pub(crate) struct Answer {
     has_data: bool,
     /// What is still being sent ends with the answer.
     _upload: Option<Uploading>,
+    /// The call is under way for as long as its answer is.
+    _place: Place,
 }
 
 impl Answer {
-    pub(super) fn new(stream: RecvStream, upload: Option<Uploading>) -> Self {
+    pub(super) fn new(stream: RecvStream, upload: Option<Uploading>, place: Place) -> Self {
         Self {
             stream,
             has_data: true,
             _upload: upload,
+            _place: place,
         }
     }
 
