@@ -86,12 +86,7 @@ impl Edge {
             routes,
             endpoints,
         } = contract;
-        let package = |route: &transcode::Route| route.rpc.parent_service().package_name().to_owned();
-        let served_by = routes
-            .all()
-            .iter()
-            .map(|route| upstream::find(&upstreams, &package(route)));
-        let served_by = served_by.collect::<anyhow::Result<_>>()?;
+        let served_by = served_by(&routes, &upstreams)?;
         let packages = upstreams.iter().map(|upstream| upstream.package.clone());
         let figures = Figures::new(metrics, packages.collect());
         let directory = Directory::new(finding);
@@ -140,4 +135,10 @@ impl Edge {
     pub(crate) fn find<'p>(&self, http_method: &str, path: &'p str) -> Found<'_, 'p> {
         self.router.find(&self.routes, http_method, path)
     }
+}
+
+/// Who serves each route.
+fn served_by(routes: &Routes, upstreams: &[Upstream]) -> anyhow::Result<Vec<UpstreamIndex>> {
+    let find = |route: &transcode::Route| upstream::find(upstreams, route.rpc.parent_service().package_name());
+    routes.all().iter().map(find).collect()
 }
