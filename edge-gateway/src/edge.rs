@@ -80,7 +80,6 @@ impl Edge {
         } = parts;
         let contract = Contract::compile(descriptor_set)?;
         let pages = Pages::of(&contract);
-        let observations = Observations::new(metrics);
         let cache = Cache::new(settings.cache, metrics);
         let Contract {
             pool: _,
@@ -88,6 +87,7 @@ impl Edge {
             routes,
             endpoints,
         } = contract;
+        let observations = Observations::new(metrics, &routes, &endpoints);
         let package = |route: &transcode::Route| route.rpc.parent_service().package_name().to_owned();
         let served_by = routes
             .all()
