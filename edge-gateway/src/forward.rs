@@ -13,6 +13,7 @@ use tracing::Instrument;
 use transcode::{Found, Match};
 
 use crate::call::Call;
+use crate::compress::{self, Plan};
 use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::endpoint::{Input, Output};
@@ -36,6 +37,11 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpRespon
         let outcome = forward(&worker, &request, payload, &mut exchange).await;
         let mut response = outcome.unwrap_or_else(|problem| problem.to_response(exchange.occurrence(&request)));
         stamp(&worker.edge, &request, &mut response, &mut exchange);
+        if may_compress(&worker.edge, &exchange)
+            && let Plan::Encode(coding) = compress::plan(&request, &mut response)
+        {
+            response = Box::pin(compress::encode(response, coding)).await;
+        }
         observe::answered(&worker.edge, &request, &exchange, &response);
         response
     }
@@ -185,4 +191,9 @@ fn stamp(edge: &Edge, request: &HttpRequest, response: &mut HttpResponse, exchan
     }
     security::stamp(&settings.security, headers);
     cors::stamp(&settings.cors, request, headers);
+}
+
+/// What the edge says by itself has no secrets.
+fn may_compress(edge: &Edge, exchange: &Exchange) -> bool {
+    exchange.route.is_none_or(|route| edge.endpoints[route].may_compress)
 }
