@@ -9,6 +9,7 @@ mod client;
 mod codec;
 mod compress;
 mod config;
+mod connection;
 mod contract;
 mod cors;
 mod deadline;
@@ -40,12 +41,8 @@ mod upstream;
 mod worker;
 
 use std::num::NonZeroUsize;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use service::Service;
 use service::identity::Verifier;
@@ -55,6 +52,7 @@ use tokio_util::sync::CancellationToken;
 pub use cache::CacheSettings;
 pub use client::ClientSettings;
 pub use config::Config;
+pub use connection::ConnectionSettings;
 pub use cors::CorsSettings;
 pub use edge::{Edge, EdgeParts};
 pub use limit::LimitSettings;
@@ -64,11 +62,6 @@ pub use routing::{MirrorSettings, MountSettings, RoutingSettings, RuleSettings};
 pub use security::SecuritySettings;
 pub use settings::Settings;
 pub use upstream::{Finding, KubernetesApi, Upstream};
-
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Less than what the process itself gets for stopping.
-const DRAIN_SECONDS: u64 = 25;
 
 /// Serves the contract until the shutdown.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -102,31 +95,7 @@ pub async fn serve(
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = listener.into_std().context("taking over the listener")?;
-    start(edge, listener, workers, drain)?.await.context("serving")
-}
-
-fn start(
-    edge: Arc<Edge>,
-    listener: std::net::TcpListener,
-    workers: NonZeroUsize,
-    drain: CancellationToken,
-) -> anyhow::Result<Server> {
-    let app = move || {
-        let worker = worker::Worker::new(Arc::clone(&edge), workers).expect("the addresses were read before");
-        App::new()
-            .app_data(Rc::new(worker))
-            .default_service(web::to(forward::handle))
-    };
-    let server = HttpServer::new(app)
-        .workers(workers.get())
-        .client_request_timeout(HEAD_TIMEOUT)
-        // A caller that hangs up is gone: what it asked for is cancelled.
-        .h1_allow_half_closed(false)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .shutdown_signal(drain.cancelled_owned())
-        .listen(listener)
-        .context("listening")?;
-    Ok(server.run())
+    connection::serve(edge, listener, workers, drain)?
+        .await
+        .context("serving")
 }

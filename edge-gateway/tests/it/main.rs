@@ -27,6 +27,7 @@ mod requests;
 mod resilience;
 mod routing;
 mod server;
+mod slow;
 mod streams;
 mod tokens;
 mod unsteady;
