@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
 };
@@ -26,11 +26,14 @@ use crate::{
 const BAD_CONFIGURATION: u8 = 64;
 /// Hashing, tantivy and files block; more threads than this would only wait for the same cores and disk.
 const MAX_BLOCKING_THREADS: usize = 16;
+/// Connections that wait to be taken, as std and tokio have it.
+const BACKLOG: u32 = 1024;
 const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(10);
 
 /// The whole `main` of a service with a database. `<binary>` runs it; `<binary> migrate` brings its schema up to date.
 ///
-/// `prefix` starts the names of the process' own variables: `<prefix>_LISTEN`, `<prefix>_MIGRATION_DATABASE_URL`.
+/// `prefix` starts the names of the process' own variables: `<prefix>_LISTEN`, `<prefix>_REUSE_PORT`,
+/// `<prefix>_MIGRATION_DATABASE_URL`.
 pub fn main<C, M, R>(
     name: &'static str,
     prefix: &str,
@@ -77,19 +80,18 @@ where
 {
     let mut environment = Environment::from_process();
     let listen: Option<SocketAddr> = environment.required(&format!("{prefix}_LISTEN"));
+    let reuse_port: Option<bool> = environment.or(&format!("{prefix}_REUSE_PORT"), false);
     let telemetry = TelemetryConfig::from_environment(&mut environment);
     let config = read_config(&mut environment);
-    let everything = listen.zip(telemetry).zip(config);
-    let ((listen, telemetry), config) = match environment.finish(everything) {
+    let everything = listen.zip(reuse_port).zip(telemetry).zip(config);
+    let (((listen, reuse_port), telemetry), config) = match environment.finish(everything) {
         Ok(everything) => everything,
         Err(errors) => return bad_configuration(name, &errors),
     };
     on_runtime(name, telemetry, async move || {
         let shutdown = CancellationToken::new();
         cancel_on_signals(shutdown.clone())?;
-        let listener = TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("listening on {listen}"))?;
+        let listener = bind(listen, reuse_port).with_context(|| format!("listening on {listen}"))?;
         tracing::info!(listen = %listen, "starting");
         run(config, listener, shutdown).await
     })
@@ -152,6 +154,20 @@ fn try_on_runtime(
     // Blocking work that is still going on, such as a hash nobody waits for, must not hold the process.
     runtime.shutdown_background();
     Ok(code)
+}
+
+/// With `reuse_port`, other processes that say so too may listen on the same port: the kernel deals connections out among
+/// them, and one can be restarted while the others serve.
+fn bind(listen: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = match listen {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port whose last connections are still in TIME_WAIT is free.
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(reuse_port)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
 }
 
 /// One thread: measured faster than a shared pool for services that mostly wait for Postgres.

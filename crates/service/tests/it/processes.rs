@@ -155,3 +155,25 @@ fn a_port_that_is_taken_is_an_error_and_the_exit_code_is_1() {
         "{text}"
     );
 }
+
+#[test]
+fn two_instances_that_say_so_share_a_port() {
+    let (folder, issuer) = (TempDir::new().unwrap(), TestIssuer::new());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+
+    let start = || {
+        let mut command = configured(&folder, &issuer);
+        command
+            .env("SMALLEST_LISTEN", &address)
+            .env("SMALLEST_REUSE_PORT", "true");
+        let mut running = Running(command.spawn().unwrap());
+        let lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
+        let ready = lines.map(Result::unwrap).find(|line| line.contains("\"ready\""));
+        (running, ready)
+    };
+    let (first, second) = (start(), start());
+
+    assert!(first.1.is_some() && second.1.is_some());
+}
