@@ -1,8 +1,8 @@
-//! The admin port: metrics and health over HTTP, for scrapers and the orchestrator alone.
+//! The admin port: metrics, health and what else a process shows of itself, for operators, scrapers and the orchestrator alone.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{StatusCode, Uri, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+type ShowPage = Arc<dyn Fn() -> Value + Send + Sync>;
 type Check = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
 /// How far the process is in its life.
@@ -40,6 +41,14 @@ pub(crate) struct Admin {
     metrics: Metrics,
     phase: AtomicU8,
     checks: Mutex<Vec<(&'static str, Check)>>,
+    pages: Mutex<Vec<Page>>,
+}
+
+/// What the process shows of itself at a path below `/admin/`.
+struct Page {
+    path: &'static str,
+    about: &'static str,
+    show: ShowPage,
 }
 
 impl Admin {
@@ -48,6 +57,7 @@ impl Admin {
             metrics,
             phase: AtomicU8::new(Phase::Starting as u8),
             checks: Mutex::default(),
+            pages: Mutex::default(),
         }
     }
 
@@ -62,12 +72,18 @@ impl Admin {
             .push((name, check));
     }
 
+    pub(crate) fn add_page(&self, path: &'static str, about: &'static str, show: ShowPage) {
+        self.pages().push(Page { path, about, show });
+    }
+
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stopped: CancellationToken) {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health/live", get(live))
             .route("/health/startup", get(startup))
             .route("/health/ready", get(ready))
+            .route("/admin", get(index))
+            .route("/admin/{name}", get(page))
             .with_state(self);
         let server = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned());
         if let Err(error) = server.await {
@@ -77,6 +93,10 @@ impl Admin {
 
     fn is(&self, phase: Phase) -> bool {
         self.phase.load(Ordering::Relaxed) == phase as u8
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Vec<Page>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run_checks(&self) -> Vec<(&'static str, anyhow::Result<()>)> {
@@ -94,6 +114,23 @@ impl Admin {
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, OPEN_METRICS)], admin.metrics.encode())
+}
+
+async fn index(State(admin): State<Arc<Admin>>) -> Response {
+    let pages = admin.pages();
+    let pages = pages.iter().map(|page| json!({"path": page.path, "about": page.about}));
+    answer(StatusCode::OK, &pages.collect())
+}
+
+async fn page(State(admin): State<Arc<Admin>>, uri: Uri) -> Response {
+    let pages = admin.pages();
+    let show = pages.iter().find(|page| page.path == uri.path());
+    let show = show.map(|page| Arc::clone(&page.show));
+    drop(pages);
+    match show {
+        Some(show) => answer(StatusCode::OK, &show()),
+        None => answer(StatusCode::NOT_FOUND, &json!({"error": "there is no such page"})),
+    }
 }
 
 async fn live() -> Response {

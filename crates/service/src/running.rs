@@ -47,7 +47,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the admin port: `/metrics`, `/health/live`, `/health/ready`, `/health/startup`.
+    /// Starts the admin port: `/metrics`, `/health/live`, `/health/ready`, `/health/startup`, `/admin`.
     pub async fn start(
         name: &'static str,
         config: &ServiceConfig,
@@ -116,6 +116,16 @@ impl Service {
         check: impl Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync + 'static,
     ) {
         self.admin.add_check(name, Arc::new(check));
+    }
+
+    /// Shows something of the process, as JSON, at a path such as `/admin/routes` of the admin port. `/admin` lists them all.
+    pub fn show(
+        &self,
+        path: &'static str,
+        about: &'static str,
+        page: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) {
+        self.admin.add_page(path, about, Arc::new(page));
     }
 
     /// Answers gRPC calls until the shutdown, then stops gracefully.
