@@ -18,7 +18,12 @@ pub(crate) use self::process::register as register_process;
 
 /// The registry that the admin port shows; clones share it.
 #[derive(Clone, Default)]
-pub struct Metrics(Arc<Mutex<Registry>>);
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    families: Arc<Mutex<Vec<WriteFamily>>>,
+}
+
+type WriteFamily = Box<dyn Fn(&mut String) + Send + Sync>;
 
 impl Metrics {
     /// An empty registry, beside those that [`crate::Service::start`] makes, for tests.
@@ -46,10 +51,20 @@ impl Metrics {
         self.observe_as(MetricType::Counter, name, help, value);
     }
 
+    /// Shows what writes itself at each scrape: whole families in OpenMetrics text, for numbers that are kept in ways of
+    /// their own.
+    pub fn write(&self, write_family: impl Fn(&mut String) + Send + Sync + 'static) {
+        self.families().push(Box::new(write_family));
+    }
+
     /// Everything, as a scraper reads it.
     pub fn encode(&self) -> String {
         let mut output = String::new();
-        text::encode(&mut output, &self.registry()).expect("writing to a string does not fail");
+        text::encode_registry(&mut output, &self.registry()).expect("writing to a string does not fail");
+        for write_family in &*self.families() {
+            write_family(&mut output);
+        }
+        text::encode_eof(&mut output).expect("writing to a string does not fail");
         output
     }
 
@@ -70,7 +85,12 @@ impl Metrics {
 
     /// A panic of another holder leaves the registry whole, so its poison is no reason to stop.
     fn registry(&self) -> std::sync::MutexGuard<'_, Registry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same holds for the list.
+    fn families(&self) -> std::sync::MutexGuard<'_, Vec<WriteFamily>> {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,11 +125,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_and_observed_gauges_are_shown() {
+    fn counters_observed_gauges_and_what_writes_itself_are_shown() {
         let metrics = Metrics::new();
         let counter: Counter = Counter::default();
         metrics.register("events", "Events seen", counter.clone());
         metrics.observe("age_seconds", "Age of the oldest", || 1.5);
+        metrics.write(|text| text.push_str("# TYPE own gauge\nown 7\n"));
         counter.inc_by(3);
 
         let text = metrics.encode();
@@ -117,6 +138,6 @@ mod tests {
         assert!(text.contains("events_total 3\n"), "{text}");
         assert!(text.contains("# HELP age_seconds Age of the oldest\n"), "{text}");
         assert!(text.contains("age_seconds 1.5\n"), "{text}");
-        assert!(text.ends_with("# EOF\n"), "{text}");
+        assert!(text.ends_with("own 7\n# EOF\n"), "{text}");
     }
 }
