@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use service::trace;
@@ -36,6 +36,10 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpRespon
         let outcome = forward(&worker, &request, payload, &mut exchange).await;
         let mut response = outcome.unwrap_or_else(|problem| problem.to_response(exchange.occurrence(&request)));
         stamp(&mut response, &mut exchange);
+        if worker.edge.stopping.is_cancelled() {
+            // The caller's next request then begins with another connection, and does not meet this one's end.
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
         observe::answered(&worker.edge, &request, &exchange, &response);
         response
     }

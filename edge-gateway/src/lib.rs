@@ -15,6 +15,7 @@ mod endpoint;
 mod etag;
 mod exchange;
 mod forward;
+mod farewell;
 mod health;
 mod idempotency;
 mod limit;
@@ -47,6 +48,9 @@ use service::identity::Verifier;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use tokio_util::task::TaskTracker;
+
+use farewell::Farewell;
 pub use cache::CacheSettings;
 pub use client::ClientSettings;
 pub use config::Config;
@@ -60,8 +64,8 @@ pub use upstream::{Finding, KubernetesApi, Upstream};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Less than what the process itself gets for stopping.
-const DRAIN_SECONDS: u64 = 25;
+/// With the farewell before it less than the 25 that the process itself gets for stopping.
+const DRAIN_SECONDS: u64 = 22;
 
 /// Serves the contract until the shutdown.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -95,14 +99,26 @@ pub async fn serve(
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = listener.into_std().context("taking over the listener")?;
-    start(edge, listener, workers, drain)?.await.context("serving")
+    let farewell = Farewell::new(&listener)?;
+    let mut server = start(edge, listener, workers, farewell.guests())?;
+    let handle = server.handle();
+    tokio::select! {
+        ended = &mut server => return ended.context("serving"),
+        () = drain.cancelled() => {}
+    }
+    let stop = async {
+        farewell.let_callers_leave(&handle).await;
+        handle.stop(true).await;
+    };
+    let (ended, ()) = tokio::join!(server, stop);
+    ended.context("stopping")
 }
 
 fn start(
     edge: Arc<Edge>,
     listener: std::net::TcpListener,
     workers: NonZeroUsize,
-    drain: CancellationToken,
+    guests: TaskTracker,
 ) -> anyhow::Result<Server> {
     let app = move || {
         let worker = worker::Worker::new(Arc::clone(&edge), workers).expect("the addresses were read before");
@@ -113,12 +129,14 @@ fn start(
     let server = HttpServer::new(app)
         .workers(workers.get())
         .client_request_timeout(HEAD_TIMEOUT)
+        .on_connect(move |_, connection| {
+            connection.insert(guests.token());
+        })
         // A caller that hangs up is gone: what it asked for is cancelled.
         .h1_allow_half_closed(false)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals()
-        .shutdown_signal(drain.cancelled_owned())
         .listen(listener)
         .context("listening")?;
     Ok(server.run())

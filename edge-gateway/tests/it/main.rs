@@ -24,6 +24,7 @@ mod requests;
 mod resilience;
 mod routing;
 mod server;
+mod stopping;
 mod streams;
 mod tokens;
 mod unsteady;
