@@ -18,7 +18,7 @@ pub use self::{
     programs::{PROGRAMS, Program},
 };
 use crate::{
-    Devstack, Keep, create_schema, keys,
+    Devstack, Keep, create_schema, free_port, keys,
     process::{Launch, last_lines},
     ready::Probe,
     server::Server,
@@ -41,6 +41,17 @@ pub struct PlatformOptions {
     pub environment: Vec<(String, String)>,
     /// Told what is being done.
     pub report: fn(&str),
+}
+
+/// Another instance of one of the six. Dropping it stops it.
+#[derive(Debug)]
+pub struct SecondInstance(Server);
+
+impl SecondInstance {
+    /// Stops it gracefully; answers how it ended, when it is gone.
+    pub fn stop(mut self) -> anyhow::Result<ExitStatus> {
+        self.0.stop()
+    }
 }
 
 /// A running platform. Dropping it stops it: the edge, then the services, then the stores.
@@ -150,6 +161,15 @@ impl Platform {
     /// Starts a process again that was killed or stopped; returns when it is ready.
     pub fn restart(&self, name: &str) -> anyhow::Result<()> {
         self.server(name).start_again()
+    }
+
+    /// Starts a second instance of a process, on the same port: both need `<PREFIX>_REUSE_PORT`. Returns when it is ready.
+    pub fn start_second(&self, name: &str) -> anyhow::Result<SecondInstance> {
+        let first = self.server(name).launch().clone();
+        let second = programs::second(program(name), first, &self.folder, free_port());
+        let mut server = Server::spawn(second)?;
+        server.wait()?;
+        Ok(SecondInstance(server))
     }
 
     /// The first of all processes that has ended by itself: its name, how, and what it said last.

@@ -76,6 +76,11 @@ impl Server {
         process.wait_until_ready(&self.launch.probe, READY_WITHIN)
     }
 
+    /// How it is started.
+    pub(crate) fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.launch.name
     }

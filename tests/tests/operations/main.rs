@@ -4,4 +4,5 @@ mod configuration;
 mod limits;
 mod logs;
 mod metrics;
+mod restarts;
 mod stopping;

@@ -23,8 +23,6 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 const CALLERS: usize = 4;
 // As long as it takes until all that was begun is with the process that is to stop.
 const UNDER_WAY: Duration = Duration::from_millis(300);
-// HTTP/1.1 lets the edge close a connection of which it has read no request yet; it has read what began this much earlier.
-const READ_WITHIN: Duration = Duration::from_millis(50);
 const SHAPE: ExportShape = ExportShape {
     bookmarks: 100,
     folders: 2,
@@ -45,12 +43,8 @@ async fn sigterm_ends_every_process_well_after_it_has_answered() -> Result<()> {
 
         let (requests, import) = (traffic.end().await?, upload.await??);
         assert_eq!(import["state"], "QUEUED", "{}: {import}", program.name);
-        let taken_before = match program.name {
-            "edge-gateway" => signalled - READ_WITHIN,
-            _ => signalled,
-        };
         for request in requests {
-            let in_flight = request.begun < taken_before && request.ended > signalled;
+            let in_flight = request.begun < signalled && request.ended > signalled;
             let answered = request.status == Some(201);
             assert!(answered || !in_flight, "{}: {request:?}", program.name);
             saved.extend(answered.then_some(request.url));

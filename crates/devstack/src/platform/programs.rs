@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::PlatformPorts;
-use crate::{Devstack, keys};
+use crate::{Devstack, keys, process::Launch, ready::Probe};
 
 /// One of the six. Its binary has its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,28 @@ impl Program {
     pub(crate) fn migration_environment(&self, schema: &str, stack: &Devstack) -> Environment {
         let name = format!("{}_MIGRATION_DATABASE_URL", self.prefix);
         vec![(name, stack.postgres_url(&format!("{schema}_owner")))]
+    }
+}
+
+/// How another instance beside the first is started: all that they must not share is its own.
+pub(crate) fn second(program: &Program, first: Launch, folder: &Path, admin_port: u16) -> Launch {
+    let name = format!("{}-2", first.name);
+    let mut environment = first.environment.clone();
+    let mut own = |variable: &str, value: String| environment.push((format!("{}_{variable}", program.prefix), value));
+    own("ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"));
+    if program.name == "svc-bookmarks" {
+        own("INDEX_FOLDER", text(&folder.join("index-2")));
+    }
+    Launch {
+        environment,
+        log: folder.join("log").join(format!("{name}.log")),
+        pid_file: folder.join(format!("{name}.pid")),
+        probe: Probe::Http {
+            port: admin_port,
+            path: "/health/ready",
+        },
+        name,
+        ..first
     }
 }
 
