@@ -13,7 +13,7 @@ use crate::access::{self, Admitted};
 use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
-use crate::problem::Problem;
+use crate::problem::{EndedCall, Problem};
 use crate::routing::Asked;
 use crate::upstream::Picked;
 use crate::worker::Worker;
@@ -190,7 +190,13 @@ impl Call<'_> {
 
     pub(crate) fn problem(&self, status: &Status) -> Problem {
         let is_conditional = self.request.headers().contains_key("if-match");
-        let problem = Problem::from_status(status, is_conditional).relative_to(self.body_field());
+        let call = EndedCall {
+            upstream: self.worker.edge.package_of(self.found.index),
+            rpc: self.endpoint.rpc_path.as_str(),
+            request_id: &self.exchange.request_id,
+            trace_id: self.exchange.trace_id(),
+        };
+        let problem = Problem::from_status(status, is_conditional, call).relative_to(self.body_field());
         match problem.code {
             Code::Unauthenticated => problem.with_header(
                 actix_web::http::header::WWW_AUTHENTICATE,

@@ -132,6 +132,11 @@ impl Edge {
         cache::feed::follow(Arc::clone(&self.cache), nats_url, shutdown)
     }
 
+    /// The package that serves a route.
+    pub(crate) fn package_of(&self, route: usize) -> &str {
+        &self.upstreams[self.served_by[route].0].package
+    }
+
     pub(crate) fn find<'p>(&self, http_method: &str, path: &'p str) -> Found<'_, 'p> {
         self.router.find(&self.routes, http_method, path)
     }

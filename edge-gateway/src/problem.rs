@@ -15,7 +15,7 @@ use serde::Serialize;
 use tonic::Code;
 use transcode::FieldViolation;
 
-pub(crate) use status::is_timeout;
+pub(crate) use status::{EndedCall, is_timeout};
 
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 /// `domain` of what the edge itself refuses; services have their own.

@@ -16,7 +16,7 @@ use crate::call::{Call, split_raw_body};
 use crate::codec::RawCodec;
 use crate::endpoint::Output;
 use crate::exchange;
-use crate::problem::{Occurrence, Problem};
+use crate::problem::{EndedCall, Occurrence, Problem};
 use crate::upstream::Ticket;
 use crate::worker::Worker;
 use crate::{resilience, respond};
@@ -168,9 +168,15 @@ impl Answers {
     }
 
     fn problem(&self, status: &Status) -> Problem {
-        let problem = Problem::from_status(status, false);
+        let call = EndedCall {
+            upstream: self.worker.edge.package_of(self.route),
+            rpc: self.worker.edge.endpoints[self.route].rpc_path.as_str(),
+            request_id: &self.request_id,
+            trace_id: &self.trace_id,
+        };
+        let problem = Problem::from_status(status, false, call);
         tracing::info!(
-            rpc = %self.worker.edge.endpoints[self.route].rpc_path, request.id = self.request_id,
+            rpc = call.rpc, request.id = call.request_id, trace_id = call.trace_id,
             reason = %problem.reason, "stream ended with an error"
         );
         problem

@@ -15,19 +15,24 @@ const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
 const IDEMPOTENCY_KEY_REUSED: &str = "IDEMPOTENCY_KEY_REUSED";
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// The call that a status ended, as the log names it: requests have no span of their own where none are collected.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct EndedCall<'a> {
+    pub(crate) upstream: &'a str,
+    pub(crate) rpc: &'a str,
+    pub(crate) request_id: &'a str,
+    pub(crate) trace_id: &'a str,
+}
+
 impl Problem {
     /// `is_conditional`: the caller sent If-Match.
-    pub(crate) fn from_status(status: &Status, is_conditional: bool) -> Self {
+    pub(crate) fn from_status(status: &Status, is_conditional: bool, call: EndedCall<'_>) -> Self {
         if is_timeout(status) {
             return Self::deadline_exceeded();
         }
         // A source means that the status was made here, from a failed connection, and was never sent by a service.
         if status.source().is_some() {
-            tracing::warn!(
-                code = code::name(status.code()),
-                error = status.message(),
-                "upstream connection failed"
-            );
+            call.warn(status, "upstream connection failed");
             return Self::unreachable();
         }
         let mut problem = Self::new(
@@ -40,11 +45,7 @@ impl Problem {
         problem.add_details(status);
         if problem.status == StatusCode::INTERNAL_SERVER_ERROR && problem.reason.is_empty() {
             // Written by a library, about what is inside.
-            tracing::warn!(
-                code = code::name(status.code()),
-                error = status.message(),
-                "upstream failed"
-            );
+            call.warn(status, "upstream failed");
             problem.detail = Cow::Borrowed("internal error");
         }
         if status.code() == Code::Aborted && is_conditional && problem.reason == ETAG_MISMATCH {
@@ -89,6 +90,20 @@ impl Problem {
     }
 }
 
+impl EndedCall<'_> {
+    fn warn(self, status: &Status, what: &str) {
+        tracing::warn!(
+            upstream = self.upstream,
+            rpc = self.rpc,
+            code = code::name(status.code()),
+            error = status.message(),
+            request.id = self.request_id,
+            trace_id = self.trace_id,
+            "{what}"
+        );
+    }
+}
+
 /// Written by tonic on either side when the time of grpc-timeout is over; its code is not always DEADLINE_EXCEEDED.
 pub(crate) fn is_timeout(status: &Status) -> bool {
     status.message() == "Timeout expired"
@@ -123,7 +138,11 @@ mod tests {
 
     #[test]
     fn a_failed_condition_is_412_only_when_there_was_one() {
-        let status = |reason, is_conditional| Problem::from_status(&aborted(reason), is_conditional).status.as_u16();
+        let status = |reason, is_conditional| {
+            Problem::from_status(&aborted(reason), is_conditional, EndedCall::default())
+                .status
+                .as_u16()
+        };
 
         assert_eq!(status("ETAG_MISMATCH", true), 412);
         assert_eq!(status("ETAG_MISMATCH", false), 409);
@@ -139,7 +158,7 @@ mod tests {
             .set_retry_info(Some(Duration::from_millis(1500)));
         let status = Status::with_error_details(Code::InvalidArgument, "invalid", details);
 
-        let problem = Problem::from_status(&status, false);
+        let problem = Problem::from_status(&status, false, EndedCall::default());
 
         assert_eq!(problem.reason, "INVALID_FIELDS");
         assert_eq!(problem.domain, "example");
