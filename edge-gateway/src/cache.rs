@@ -27,6 +27,7 @@ use headers::{CacheStatus, Forwarded, Wish};
 use kept::{Kept, Usable};
 use store::{Key, Store};
 
+pub(crate) use headers::status_of;
 pub use store::CacheSettings;
 
 /// What is kept, and what is known to have changed.

@@ -78,7 +78,6 @@ impl Edge {
         } = parts;
         let contract = Contract::compile(descriptor_set)?;
         let pages = Pages::of(&contract);
-        let observations = Observations::new(metrics);
         let cache = Cache::new(settings.cache, metrics);
         let Contract {
             pool: _,
@@ -86,6 +85,7 @@ impl Edge {
             routes,
             endpoints,
         } = contract;
+        let observations = Observations::new(metrics, &routes, &endpoints);
         let served_by = served_by(&routes, &upstreams)?;
         let packages = upstreams.iter().map(|upstream| upstream.package.clone());
         let figures = Figures::new(metrics, packages.collect());

@@ -1,5 +1,6 @@
 //! One request with its answer: who it is in logs, metrics and traces.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub(crate) struct Exchange {
     pub(crate) standing: Option<Standing>,
     /// What of the time was spent waiting for the service.
     pub(crate) upstream: Duration,
+    /// How often the service was asked.
+    pub(crate) attempts: Cell<u32>,
 }
 
 impl Exchange {
@@ -41,11 +44,18 @@ impl Exchange {
             route: None,
             standing: None,
             upstream: Duration::ZERO,
+            attempts: Cell::new(0),
         }
     }
 
     pub(crate) fn trace_id(&self) -> &str {
         self.traceparent.get(3..35).unwrap_or_default()
+    }
+
+    /// Whether somebody records the trace (the flag of W3C trace context).
+    pub(crate) fn is_sampled(&self) -> bool {
+        let flags = self.traceparent.get(53..).unwrap_or_default();
+        u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1)
     }
 
     pub(crate) fn occurrence<'a>(&'a self, request: &'a HttpRequest) -> Occurrence<'a> {

@@ -40,7 +40,7 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpRespon
             // The caller's next request then begins with another connection, and does not meet this one's end.
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
-        observe::answered(&worker.edge, &request, &exchange, &response);
+        observe::answered(&worker, &request, &exchange, &response);
         response
     }
     .instrument(span)

@@ -1,25 +1,43 @@
 //! What is seen of each request from outside: one log line and two metrics, by route and never by raw path.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod latency;
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::{HttpRequest, HttpResponse};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use service::metrics::Metrics;
+use transcode::Routes;
 
-use crate::edge::Edge;
-use crate::exchange::Exchange;
-use crate::own;
+use crate::endpoint::Endpoint;
+use crate::exchange::{self, Exchange};
+use crate::worker::Worker;
+use crate::{cache, own};
+use latency::{Latencies, WorkerLatencies};
 
 /// For requests that no route was found for.
 const NO_ROUTE: &str = "none";
 
 pub(crate) struct Observations {
     requests: Family<RequestLabels, Counter>,
-    seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    latencies: Arc<Latencies>,
+}
+
+/// What one worker has seen, with every counter looked up once.
+pub(crate) struct Sightings {
+    latencies: Arc<WorkerLatencies>,
+    /// For each route, those of the methods and statuses that it has answered with.
+    requests: RefCell<Vec<Vec<Counted>>>,
+}
+
+struct Counted {
+    method: &'static str,
+    status: u16,
+    counter: Counter,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -29,65 +47,114 @@ struct RequestLabels {
     status: u16,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct RouteLabels {
-    route: Arc<str>,
-}
-
 impl Observations {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
+    pub(crate) fn new(metrics: &Metrics, routes: &Routes, endpoints: &[Endpoint]) -> Self {
         let requests = Family::default();
-        let seconds: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(histogram);
         metrics.register("edge_requests", "HTTP requests by route and status", requests.clone());
-        metrics.register(
-            "edge_request_seconds",
-            "Time to the answer's head by route",
-            seconds.clone(),
-        );
-        Self { requests, seconds }
+        let names = routes.all().iter().zip(endpoints);
+        let names = names.map(|(route, endpoint)| (known_method(&route.http_method), Arc::clone(&endpoint.template)));
+        let latencies = Arc::new(Latencies::new(names));
+        let shown = Arc::clone(&latencies);
+        metrics.write(move |text| shown.write(text));
+        Self { requests, latencies }
     }
 
-    fn count(&self, method: &'static str, route: Arc<str>, status: u16, elapsed: Duration) {
-        let labels = RouteLabels {
-            route: Arc::clone(&route),
-        };
-        self.seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
-        self.requests
-            .get_or_create(&RequestLabels { method, route, status })
-            .inc();
+    /// Room for what one more worker sees.
+    pub(crate) fn sightings(&self) -> Sightings {
+        let latencies = self.latencies.add_worker();
+        let requests = RefCell::new(latencies.routes().map(|_| Vec::new()).collect());
+        Sightings { latencies, requests }
+    }
+
+    fn counter(&self, method: &'static str, route: Arc<str>, status: u16) -> Counter {
+        let labels = RequestLabels { method, route, status };
+        self.requests.get_or_create_owned(&labels)
     }
 }
 
-/// 0.25 ms to 8 s.
-fn histogram() -> Histogram {
-    Histogram::new(exponential_buckets(0.00025, 2.0, 16))
+impl Sightings {
+    fn count(&self, worker: &Worker, route: usize, method: &'static str, status: u16) {
+        let mut requests = self.requests.borrow_mut();
+        let counted = &mut requests[route];
+        let known = counted
+            .iter()
+            .position(|counted| counted.status == status && counted.method == method);
+        let place = known.unwrap_or_else(|| {
+            let template = Arc::clone(&worker.edge.endpoints[route].template);
+            let counter = worker.edge.observations.counter(method, template, status);
+            counted.push(Counted {
+                method,
+                status,
+                counter,
+            });
+            counted.len() - 1
+        });
+        counted[place].counter.inc();
+    }
 }
 
 /// Notes that a request has been answered.
-pub(crate) fn answered(edge: &Edge, request: &HttpRequest, exchange: &Exchange, response: &HttpResponse) {
-    let elapsed = exchange.started.elapsed();
-    let status = response.status();
-    let own_path = own::known_path(request.uri().path());
-    let route = match exchange.route {
-        Some(route) => Arc::clone(&edge.endpoints[route].template),
-        None => Arc::from(own_path.unwrap_or(NO_ROUTE)),
-    };
+pub(crate) fn answered(worker: &Worker, request: &HttpRequest, exchange: &Exchange, response: &HttpResponse) {
     let method = known_method(request.method().as_str());
-    edge.observations.count(method, route.clone(), status.as_u16(), elapsed);
-    // Probes ask every few seconds whether all is well; only when it is not, that is news.
-    if own_path.is_some() && status.is_success() {
-        return;
+    let status = response.status();
+    match exchange.route {
+        Some(route) => {
+            let elapsed = exchange.started.elapsed();
+            worker.sightings.count(worker, route, method, status.as_u16());
+            worker.sightings.latencies.note(route, elapsed);
+            if exchange.is_sampled() {
+                let latencies = &worker.edge.observations.latencies;
+                latencies.exemplify(route, elapsed, exchange.trace_id());
+            }
+            let template = &worker.edge.endpoints[route].template;
+            log(method, template, request, exchange, response);
+        }
+        None => {
+            let own_path = own::known_path(request.uri().path());
+            let name = own_path.unwrap_or(NO_ROUTE);
+            let observations = &worker.edge.observations;
+            observations.counter(method, Arc::from(name), status.as_u16()).inc();
+            // Probes ask every few seconds whether all is well; only when it is not, that is news.
+            if own_path.is_none() || !status.is_success() {
+                log(method, name, request, exchange, response);
+            }
+        }
     }
+}
+
+/// Nothing in it that a caller may not want to be seen by others: no token, no path, no query.
+fn log(method: &str, route: &str, request: &HttpRequest, exchange: &Exchange, response: &HttpResponse) {
+    let elapsed = exchange.started.elapsed();
+    let request_bytes = exchange::header(request.headers(), "content-length");
     tracing::info!(
         http.method = method,
-        http.route = &*route,
-        http.status = status.as_u16(),
-        duration_ms = elapsed.as_secs_f64() * 1e3,
-        upstream_ms = exchange.upstream.as_secs_f64() * 1e3,
+        http.route = route,
+        http.status = response.status().as_u16(),
+        duration_ms = milliseconds(elapsed),
+        edge_ms = milliseconds(elapsed.saturating_sub(exchange.upstream)),
+        upstream_ms = milliseconds(exchange.upstream),
+        attempts = exchange.attempts.get(),
+        cache = cache::status_of(response),
+        request_bytes = request_bytes.and_then(|bytes| bytes.parse::<u64>().ok()),
+        response_bytes = length(response),
+        client.address = exchange.client.map(tracing::field::display),
         request.id = exchange.request_id,
         trace_id = exchange.trace_id(),
         "request"
     );
+}
+
+/// Nothing for a stream.
+fn length(response: &HttpResponse) -> Option<u64> {
+    match response.body().size() {
+        BodySize::None => Some(0),
+        BodySize::Sized(bytes) => Some(bytes),
+        BodySize::Stream => None,
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }
 
 /// Callers may send any word as method; metrics must not grow with their fantasy.

@@ -27,6 +27,7 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     call.push_fields(&mut fields)?;
 
     let attempt = Attempt::begin(&call, Instant::now())?;
+    call.exchange.attempts.set(1);
     let Picked { connection, ticket } = call.pick().ok_or_else(Problem::unreachable)?;
     let mut client = Grpc::new(connection);
     let mut ticket = ticket.untimed();

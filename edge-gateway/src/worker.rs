@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::edge::Edge;
 use crate::health::Readiness;
 use crate::limit::Link;
+use crate::observe::Sightings;
 use crate::resilience::Resilience;
 use crate::routing::{Asked, Table, TargetIndex};
 use crate::upstream::{Channels, Destination, Endpoints};
@@ -18,6 +19,7 @@ pub(crate) struct Worker {
     pub(crate) link: Link,
     pub(crate) readiness: Readiness,
     pub(crate) resilience: Resilience,
+    pub(crate) sightings: Sightings,
     targets: RefCell<Targets>,
 }
 
@@ -34,12 +36,14 @@ impl Worker {
         let channels = Channels::connect(&edge.endpoints_of)?;
         let link = edge.limiter.link();
         let resilience = Resilience::new(&edge, workers);
+        let sightings = edge.observations.sightings();
         Ok(Self {
             edge,
             link,
             channels,
             readiness: Readiness::default(),
             resilience,
+            sightings,
             targets: RefCell::default(),
         })
     }

@@ -10,6 +10,11 @@ use crate::policy::{Keeping, Sharing};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// What an answer says of the cache; nothing when it cannot be kept.
+pub(crate) fn status_of(response: &HttpResponse) -> Option<&str> {
+    response.headers().get(CACHE_STATUS)?.to_str().ok()
+}
+
 /// What the caller wants of the cache, by its Cache-Control.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wish {

@@ -53,6 +53,7 @@ async fn attempt<T>(
     work: &impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
 ) -> Answer<T> {
     let attempt = Attempt::begin(call, now)?;
+    call.exchange.attempts.set(call.exchange.attempts.get() + 1);
     let Picked { connection, mut ticket } = call.pick().ok_or_else(Problem::unreachable)?;
     let mut grpc_request = call.grpc_request(message);
     match call.endpoint.output {
