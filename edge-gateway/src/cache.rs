@@ -67,6 +67,18 @@ impl Cache {
         cache
     }
 
+    /// For operators.
+    pub(crate) fn state(&self) -> serde_json::Value {
+        serde_json::json!({
+            "bytes": self.store.bytes(),
+            "is_hearing_events": self.generations.is_connected(),
+            "hits": self.figures.hits.get(),
+            "stale": self.figures.stale.get(),
+            "misses": self.figures.misses.get(),
+            "collapsed": self.figures.collapsed.get(),
+        })
+    }
+
     /// To be held while a call runs that may change something.
     pub(crate) fn own_write<'a>(
         &'a self,

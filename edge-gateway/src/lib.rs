@@ -2,6 +2,7 @@
 //! per RPC and no business rule. Start reading at [`run`], then at `forward.rs`.
 
 mod access;
+mod admin;
 mod body;
 mod cache;
 mod call;
@@ -14,8 +15,8 @@ mod edge;
 mod endpoint;
 mod etag;
 mod exchange;
-mod forward;
 mod farewell;
+mod forward;
 mod health;
 mod idempotency;
 mod limit;
@@ -47,10 +48,10 @@ use service::Service;
 use service::identity::Verifier;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
 use tokio_util::task::TaskTracker;
 
 use farewell::Farewell;
+
 pub use cache::CacheSettings;
 pub use client::ClientSettings;
 pub use config::Config;
@@ -83,6 +84,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         metrics: service.metrics(),
         stopping: shutdown.clone(),
     })?);
+    admin::show(&service, &edge);
     let follow_settings = settings::follow_signals(Arc::clone(&edge), config.settings_file, shutdown);
     service.spawn("settings", follow_settings);
     if let Some(nats_url) = config.nats_url {
@@ -127,11 +129,11 @@ fn start(
             .default_service(web::to(forward::handle))
     };
     let server = HttpServer::new(app)
-        .workers(workers.get())
-        .client_request_timeout(HEAD_TIMEOUT)
         .on_connect(move |_, connection| {
             connection.insert(guests.token());
         })
+        .workers(workers.get())
+        .client_request_timeout(HEAD_TIMEOUT)
         // A caller that hangs up is gone: what it asked for is cancelled.
         .h1_allow_half_closed(false)
         .keep_alive(KEEP_ALIVE)

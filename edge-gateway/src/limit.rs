@@ -70,6 +70,16 @@ impl Limiter {
         Link::start(self.redis.clone(), &self.outage, &self.figures)
     }
 
+    /// For operators.
+    pub(crate) fn state(&self) -> serde_json::Value {
+        serde_json::json!({
+            "is_configured": self.redis.is_some(),
+            "linked_workers": self.figures.linked_workers.get(),
+            "round_trips": self.figures.round_trips.get(),
+            "decided_alone": self.figures.alone.get(),
+        })
+    }
+
     fn at(&self, moment: Instant) -> Micros {
         u64::try_from(moment.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX)
     }

@@ -13,7 +13,7 @@ use arc_swap::{ArcSwap, Guard};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use service::metrics::Metrics;
 use transcode::{Found, Routes};
 
@@ -23,7 +23,7 @@ pub(crate) use mirror::shadow;
 pub(crate) use table::{Asked, Table, TargetIndex};
 
 /// The tables `[[routing.rules]]`, `[[routing.mirrors]]` and `[[routing.mounts]]`.
-#[derive(Clone, PartialEq, Default, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Default, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoutingSettings {
     /// The first that fits a call decides.
@@ -35,7 +35,7 @@ pub struct RoutingSettings {
 }
 
 /// Sends some calls of a package to another address.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSettings {
     /// For errors and logs.
@@ -45,6 +45,8 @@ pub struct RuleSettings {
     /// Only calls with this header.
     pub header: Option<String>,
     /// Only when the header is exactly this.
+    /// Whoever knows it may choose the address, so it is not shown again.
+    #[serde(skip_serializing)]
     pub value: Option<String>,
     /// Only for so many of a hundred callers, always the same ones.
     #[serde(default = "all")]
@@ -54,7 +56,7 @@ pub struct RuleSettings {
 }
 
 /// Sends calls without side effects to another address as well, and compares the statuses.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MirrorSettings {
     /// For errors, logs and metrics.
@@ -75,7 +77,7 @@ pub struct MirrorSettings {
 }
 
 /// Sends all calls below a prefix of the path to another address.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MountSettings {
     /// Such as `/eu`; whole segments only.

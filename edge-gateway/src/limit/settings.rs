@@ -1,7 +1,7 @@
 //! How often callers may call: the table `[limits]` of the settings, checked and ready to decide with.
 
 use actix_web::http::header::HeaderValue;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::gcra::{Micros, Rate};
 use super::key::Subject;
@@ -14,7 +14,7 @@ const LONGEST_WINDOW: Micros = 24 * 60 * 60 * MICROS_PER_SECOND;
 const MOST_REPLICAS: u32 = 1_000;
 
 /// The table `[limits]` of the settings.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 #[serde(try_from = "Table")]
 pub struct LimitSettings {
     /// How many edges share the limits. Each gives its share of them while Redis cannot be asked.
@@ -26,7 +26,7 @@ pub struct LimitSettings {
 }
 
 /// One rule for each class of calls.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 struct Rules {
     read: Rule,
     write: Rule,
@@ -36,13 +36,18 @@ struct Rules {
 }
 
 /// One limit.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub(super) struct Rule {
     pub(super) name: &'static str,
+    /// As the table has it.
+    pub(super) quota: u32,
+    pub(super) seconds: u32,
+    #[serde(rename = "burst", serialize_with = "burst_of")]
     pub(super) rate: Rate,
     /// How many tokens of a bucket an edge may hold.
     pub(super) most_leased: u32,
     /// What RateLimit-Policy says of it.
+    #[serde(skip)]
     pub(super) policy: HeaderValue,
 }
 
@@ -149,11 +154,17 @@ impl Limit {
         let policy = format!("\"{name}\";q={quota};w={seconds}");
         Ok(Rule {
             name,
+            quota,
+            seconds,
             rate,
             most_leased: burst / LEASED_SHARE / replicas,
             policy: HeaderValue::try_from(policy).expect("names and numbers are ASCII"),
         })
     }
+}
+
+fn burst_of<S: Serializer>(rate: &Rate, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(rate.burst)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::window::{Counts, Window};
 
@@ -12,7 +12,7 @@ const WHILE_PROBING: Duration = Duration::from_secs(1);
 const PROBING: Duration = Duration::from_secs(5);
 
 /// The table `[breaker]` of the settings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerSettings {
     /// Whether there are breakers at all.

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What was not used is kept for so long.
 const KEPT_SECONDS: f64 = 10.0;
 
 /// The table `[retry]` of the settings.
-#[derive(Clone, Copy, PartialEq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetrySettings {
     /// Whether anything is sent a second time, hedged calls included.

@@ -1,11 +1,11 @@
 //! What an operator may say of overload.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::RateClass;
 
 /// The table `[overload]` of the settings. Numbers are for the whole process; each worker has its part of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OverloadSettings {
     /// Whether anything is refused for overload.

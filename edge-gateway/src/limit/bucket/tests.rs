@@ -9,6 +9,8 @@ use super::*;
 
 fn rule(token: Micros, burst: u32, most_leased: u32) -> Rule {
     Rule {
+        quota: 1,
+        seconds: 1,
         name: "test",
         rate: Rate { token, burst },
         most_leased,
