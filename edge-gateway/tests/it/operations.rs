@@ -101,14 +101,16 @@ async fn assert_warned(process: &Process, refused: &Value) {
     );
 }
 
+/// A page for operators; none shows the passwords that the process was started with.
+async fn page(process: &Process, path: &str) -> Value {
+    let answer = reqwest::get(format!("{}{path}", process.admin_url)).await.unwrap();
+    let text = answer.text().await.unwrap();
+    assert!(!text.contains("hunter"), "{path} shows a secret: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
 async fn assert_pages(process: &Process) {
-    let page = async |path: &str| {
-        let text = reqwest::get(format!("{}{path}", process.admin_url)).await.unwrap();
-        let text = text.text().await.unwrap();
-        assert!(!text.contains("hunter"), "{path} shows a secret: {text}");
-        serde_json::from_str::<Value>(&text).unwrap()
-    };
-    let index = page("/admin").await;
+    let index = page(process, "/admin").await;
     let paths: Vec<&str> = index
         .as_array()
         .unwrap()
@@ -118,7 +120,7 @@ async fn assert_pages(process: &Process) {
     let names = ["routes", "policies", "upstreams", "breakers", "limits", "settings"];
     assert_eq!(paths, names.map(|name| format!("/admin/{name}")));
 
-    let routes = page("/admin/routes").await;
+    let routes = page(process, "/admin/routes").await;
     let keys = routes
         .as_array()
         .unwrap()
@@ -129,17 +131,21 @@ async fn assert_pages(process: &Process) {
     assert_eq!(keys["rpc"], "bookmesh.auth.v1.AuthService.GetJwks");
     assert_eq!(keys["policy"]["access"], "public");
     assert_eq!(
-        page("/admin/policies").await["bookmesh.auth.v1.AuthService.GetJwks"],
+        page(process, "/admin/policies").await["bookmesh.auth.v1.AuthService.GetJwks"],
         keys["policy"]
     );
-    let upstreams = page("/admin/upstreams").await;
+    assert_states(process).await;
+}
+
+async fn assert_states(process: &Process) {
+    let upstreams = page(process, "/admin/upstreams").await;
     assert_eq!(
         upstreams["packages"][0]["endpoints"][0]["address"],
         "http://127.0.0.1:1"
     );
     assert_eq!(upstreams["cache"]["is_hearing_events"], false);
     assert!(upstreams["services"][0]["limit"].as_u64() > Some(0), "{upstreams}");
-    let breakers = page("/admin/breakers").await;
+    let breakers = page(process, "/admin/breakers").await;
     assert!(
         breakers
             .as_object()
@@ -148,14 +154,14 @@ async fn assert_pages(process: &Process) {
             .all(|groups| groups[0]["group"] == "read"),
         "{breakers}"
     );
-    let limits = page("/admin/limits").await;
+    let limits = page(process, "/admin/limits").await;
     assert_eq!(limits["redis"]["is_configured"], true);
     assert_eq!(limits["redis"]["linked_workers"], 0);
     assert_eq!(
         limits["rules"]["user"]["read"],
         json!({"name": "user-read", "quota": 6000, "seconds": 60, "burst": 1000, "most_leased": 100})
     );
-    let settings = page("/admin/settings").await;
+    let settings = page(process, "/admin/settings").await;
     assert_eq!(settings["retry"]["budget_percent"], 20);
     assert_eq!(settings["routing"]["rules"][0]["name"], "canary");
 }
