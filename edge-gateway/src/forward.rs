@@ -19,7 +19,7 @@ use crate::endpoint::{Input, Output};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
 use crate::worker::Worker;
-use crate::{access, limit, observe, own, stream, unary, upload};
+use crate::{access, cors, limit, observe, own, security, stream, unary, upload};
 
 const MAX_PATH_AND_QUERY_BYTES: usize = 8 * 1024;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
@@ -35,7 +35,7 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpRespon
         let mut exchange = Exchange::begin(&request, worker.edge.settings.load().client, started);
         let outcome = forward(&worker, &request, payload, &mut exchange).await;
         let mut response = outcome.unwrap_or_else(|problem| problem.to_response(exchange.occurrence(&request)));
-        stamp(&mut response, &mut exchange);
+        stamp(&worker.edge, &request, &mut response, &mut exchange);
         if worker.edge.stopping.is_cancelled() {
             // The caller's next request then begins with another connection, and does not meet this one's end.
             response.head_mut().set_connection_type(ConnectionType::Close);
@@ -54,6 +54,9 @@ async fn forward(
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, Problem> {
     check_head(request)?;
+    if cors::is_preflight(request) {
+        return preflight(&worker.edge, request);
+    }
     if let Some(answer) = own::answer(worker, request).await {
         return answer;
     }
@@ -111,6 +114,17 @@ fn find<'e, 'r>(edge: &'e Edge, request: &'r HttpRequest) -> Result<Routed<'e, '
     }
 }
 
+fn preflight(edge: &Edge, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    let settings = edge.settings.load();
+    if own::known_path(request.uri().path()).is_some() {
+        return Ok(cors::preflight(&settings.cors, request, own::ALLOW));
+    }
+    match edge.find(request.method().as_str(), request.uri().path()) {
+        Found::OtherMethods { allow } => Ok(cors::preflight(&settings.cors, request, &allow)),
+        Found::Route(_) | Found::Nothing => Err(no_such_path()),
+    }
+}
+
 pub(crate) fn method_not_allowed(allow: &str) -> Problem {
     let detail = format!("this path is there for {allow}");
     let problem = Problem::new(
@@ -158,7 +172,8 @@ fn check_head(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 /// What every answer carries.
-fn stamp(response: &mut HttpResponse, exchange: &mut Exchange) {
+fn stamp(edge: &Edge, request: &HttpRequest, response: &mut HttpResponse, exchange: &mut Exchange) {
+    let settings = edge.settings.load();
     let headers = response.headers_mut();
     if let Ok(request_id) = HeaderValue::from_str(&exchange.request_id) {
         headers.insert(HeaderName::from_static(exchange::REQUEST_ID), request_id);
@@ -169,5 +184,6 @@ fn stamp(response: &mut HttpResponse, exchange: &mut Exchange) {
     if let Some(standing) = exchange.standing.take() {
         standing.stamp(headers);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    security::stamp(&settings.security, headers);
+    cors::stamp(&settings.cors, request, headers);
 }

@@ -27,6 +27,7 @@ const PATHS: [&str; 12] = [
     "/docs/make.js",
     "/docs/try.js",
 ];
+pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const SCRIPTS: [(&str, &str); 4] = [
@@ -70,15 +71,14 @@ pub(crate) fn known_path(path: &str) -> Option<&'static str> {
 /// Nothing when the path is not one of them.
 pub(crate) async fn answer(worker: &Worker, request: &HttpRequest) -> Option<Result<HttpResponse, Problem>> {
     let path = known_path(request.uri().path())?;
-    let allow = "GET, HEAD, OPTIONS";
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => {
             return Some(Ok(HttpResponse::NoContent()
-                .insert_header((header::ALLOW, allow))
+                .insert_header((header::ALLOW, ALLOW))
                 .finish()));
         }
-        _ => return Some(Err(forward::method_not_allowed(allow))),
+        _ => return Some(Err(forward::method_not_allowed(ALLOW))),
     }
     let pages = &worker.edge.pages;
     Some(Ok(match path {

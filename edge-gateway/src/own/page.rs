@@ -51,8 +51,7 @@ impl Page {
         }
         response
             .insert_header((header::CACHE_CONTROL, "no-cache"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
-            .insert_header((header::REFERRER_POLICY, "no-referrer"));
+            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY));
         if is_unchanged {
             response.finish()
         } else {

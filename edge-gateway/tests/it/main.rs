@@ -7,7 +7,9 @@ mod app;
 mod balancing;
 mod caching;
 mod conditions;
+mod cors;
 mod events;
+mod heads;
 mod health;
 mod idempotency;
 #[cfg(feature = "kubernetes")]
