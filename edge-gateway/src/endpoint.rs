@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use transcode::{Body, Found, Route, Routes, Segment, Template};
 
+use crate::lifecycle::Farewell;
 use crate::mask::MaskRule;
 use crate::policy::{Keeping, Policy};
 use crate::resilience::Repeat;
@@ -35,6 +36,8 @@ pub(crate) struct Endpoint {
     pub(crate) source: Arc<str>,
     /// How answers are kept.
     pub(crate) keeping: Option<Keeping>,
+    /// What answers say of an RPC that goes away.
+    pub(crate) farewell: Option<Farewell>,
 }
 
 /// How the request gets its body.
@@ -112,6 +115,7 @@ impl Endpoint {
             request_id,
             source: source(rpc.parent_service().package_name()).into(),
             keeping: policy.keeping.filter(|_| is_kept(route)),
+            farewell: farewell(route, &policy)?,
             policy,
         })
     }
@@ -122,6 +126,13 @@ fn source(package: &str) -> &str {
     let mut names = package.rsplit('.');
     let last = names.next().unwrap_or_default();
     names.next().filter(|_| last.starts_with('v')).unwrap_or(last)
+}
+
+fn farewell(route: &Route, policy: &Policy) -> anyhow::Result<Option<Farewell>> {
+    // As OpenAPI names operations, which is where `/docs` has them.
+    let operation = format!("{}_{}", route.rpc.parent_service().name(), route.rpc.name());
+    let farewell = policy.lifecycle.map(|lifecycle| lifecycle.farewell(&operation));
+    farewell.transpose()
 }
 
 /// Only reads that answer JSON at once.

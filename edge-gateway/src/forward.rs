@@ -184,6 +184,9 @@ fn stamp(edge: &Edge, request: &HttpRequest, response: &mut HttpResponse, exchan
     if let Some(standing) = exchange.standing.take() {
         standing.stamp(headers);
     }
+    if let Some(farewell) = exchange.route.and_then(|route| edge.endpoints[route].farewell.as_ref()) {
+        farewell.stamp(headers);
+    }
     security::stamp(&settings.security, headers);
     cors::stamp(&settings.cors, request, headers);
 }

@@ -21,6 +21,7 @@ mod forward;
 mod header_value;
 mod health;
 mod idempotency;
+mod lifecycle;
 mod limit;
 mod mask;
 mod observe;

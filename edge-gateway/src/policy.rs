@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bookmesh_proto::edge::v1 as proto;
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+
+use crate::lifecycle::Lifecycle;
 
 const POLICY_OPTION: &str = "bookmesh.edge.v1.policy";
 /// For an RPC that does not say, so that nothing runs for ever.
@@ -24,6 +26,7 @@ pub(crate) struct Policy {
     /// When a second attempt starts beside a first that has not answered.
     pub(crate) hedge_after: Option<Duration>,
     pub(crate) keeping: Option<Keeping>,
+    pub(crate) lifecycle: Option<Lifecycle>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,10 +108,13 @@ impl Policy {
             .with_context(|| format!("reading the policy of {}", rpc.full_name()))?;
         let keeping =
             Keeping::of(&policy).with_context(|| format!("reading the cache policy of {}", rpc.full_name()))?;
-        Ok(Self::from_proto(policy, keeping))
+        let is_deprecated = is_deprecated(&options);
+        let lifecycle = Lifecycle::read(is_deprecated, &policy.deprecated_since, &policy.sunset)
+            .with_context(|| format!("reading when {} ends", rpc.full_name()))?;
+        Ok(Self::from_proto(policy, keeping, lifecycle))
     }
 
-    fn from_proto(policy: proto::Policy, keeping: Option<Keeping>) -> Option<Self> {
+    fn from_proto(policy: proto::Policy, keeping: Option<Keeping>, lifecycle: Option<Lifecycle>) -> Option<Self> {
         let rate_class = RateClass::from_proto(policy.rate_class());
         let cost = policy.cost.max(1);
         let hedge_after = policy.hedge_after.and_then(|delay| Duration::try_from(delay).ok());
@@ -132,8 +138,15 @@ impl Policy {
             long_running: policy.long_running,
             hedge_after,
             keeping,
+            lifecycle,
         })
     }
+}
+
+/// Of a method, a field or an enum's value.
+pub(crate) fn is_deprecated(options: &DynamicMessage) -> bool {
+    let deprecated = options.get_field_by_name("deprecated");
+    deprecated.is_some_and(|value| value.as_bool() == Some(true))
 }
 
 impl Keeping {

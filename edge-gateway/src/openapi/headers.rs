@@ -2,9 +2,8 @@
 
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
-use transcode::Route;
 
-use super::{examples, options};
+use super::examples;
 use crate::endpoint::{Endpoint, Success};
 
 /// Every answer has these.
@@ -36,7 +35,7 @@ fn all() -> Value {
         "Cache-Control": text("For how long and by whom the answer may be kept.", "private, no-cache"),
         "ETag": text("Changes with every change. Send it as `If-None-Match` to get it only when it has changed, as `If-Match` to change only what you have seen.", "\"42\""),
         "Location": text("Where it is.", "/v1/example/01a209a8-369a-75a2-a99f-4c465a3b5b9d"),
-        "Link": text("The next page, as rel=\"next\".", "</v1/example?page_token=AQID>; rel=\"next\""),
+        "Link": text("The next page, as rel=\"next\"; where more is said of what should no longer be used, as rel=\"deprecation\".", "</v1/example?page_token=AQID>; rel=\"next\""),
         "Deprecation": text("Since when this should no longer be used (RFC 9745).", "@1767225600"),
         "Sunset": text("When this goes away (RFC 8594).", "Fri, 01 Jan 2027 00:00:00 GMT"),
     })
@@ -82,16 +81,16 @@ pub(super) fn of_unchanged() -> Map<String, Value> {
     references(EVERYWHERE.iter().chain(&["ETag", "Cache-Control"]))
 }
 
-pub(super) fn of_success(route: &Route, endpoint: &Endpoint, has_sunset: bool) -> Map<String, Value> {
-    let is_deprecated = options::is_deprecated(&route.rpc.options());
+pub(super) fn of_success(endpoint: &Endpoint) -> Map<String, Value> {
+    let lifecycle = endpoint.policy.lifecycle;
     let has_location = matches!(endpoint.success, Success::Created(Some(_)) | Success::Accepted(Some(_)));
     let own = [
         ("Cache-Control", endpoint.success != Success::NoContent),
         ("Location", has_location),
         ("ETag", endpoint.response_etag.is_some()),
-        ("Link", endpoint.next_page_token.is_some()),
-        ("Deprecation", is_deprecated || has_sunset),
-        ("Sunset", has_sunset),
+        ("Link", endpoint.next_page_token.is_some() || lifecycle.is_some()),
+        ("Deprecation", lifecycle.is_some()),
+        ("Sunset", lifecycle.is_some_and(|lifecycle| lifecycle.sunset.is_some())),
     ];
     let own = own.iter().filter(|(_, is_sent)| *is_sent).map(|(name, _)| name);
     references(EVERYWHERE.iter().chain(own))

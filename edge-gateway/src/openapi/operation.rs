@@ -6,7 +6,7 @@ use transcode::{Body, ResponseBody, Route};
 
 use super::examples::Side;
 use super::schema::BodyShape;
-use super::{Parts, headers, options, parameters};
+use super::{Parts, headers, parameters};
 use crate::contract::Contract;
 use crate::endpoint::{Endpoint, Input, Output, Success};
 use crate::policy::Access;
@@ -32,7 +32,7 @@ pub(super) fn describe(contract: &Contract, route: &Route, endpoint: &Endpoint, 
     if let Some(body) = request_body(route, endpoint, parts) {
         operation["requestBody"] = body;
     }
-    if options::is_deprecated(&route.rpc.options()) {
+    if endpoint.policy.lifecycle.is_some() {
         operation["deprecated"] = json!(true);
     }
     operation
@@ -160,7 +160,7 @@ fn responses(route: &Route, endpoint: &Endpoint, parts: &mut Parts<'_>) -> Value
         Success::Created(_) => ("201", "It was created"),
         Success::Accepted(_) => ("202", "The work has begun"),
     };
-    let headers = headers::of_success(route, endpoint, !policy.sunset.is_empty());
+    let headers = headers::of_success(endpoint);
     let mut success = json!({"description": description, "headers": headers});
     if status != "204" {
         success["content"] = content(route, endpoint, parts);

@@ -72,12 +72,6 @@ impl Options {
     }
 }
 
-/// Of a method, a field or an enum's value.
-pub(super) fn is_deprecated(options: &DynamicMessage) -> bool {
-    let deprecated = options.get_field_by_name("deprecated");
-    deprecated.is_some_and(|value| value.as_bool() == Some(true))
-}
-
 fn message(option: Option<&ExtensionDescriptor>, options: &DynamicMessage) -> Option<DynamicMessage> {
     let option = option.filter(|option| options.has_extension(option) && matches!(option.kind(), Kind::Message(_)))?;
     options.get_extension(option).as_message().cloned()

@@ -6,7 +6,8 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::comments::Comments;
-use super::options::{self, Options};
+use super::options::Options;
+use crate::policy;
 
 /// Collects the schemas of everything that operations mention.
 pub(super) struct Schemas<'c> {
@@ -98,7 +99,7 @@ impl<'c> Schemas<'c> {
         if behavior.is_input_only {
             schema["writeOnly"] = json!(true);
         }
-        if options::is_deprecated(&field.options()) {
+        if policy::is_deprecated(&field.options()) {
             schema["deprecated"] = json!(true);
         }
         schema

@@ -1,6 +1,7 @@
-//! What the heads of answers say to browsers.
+//! What the heads of answers say to browsers, and of RPCs that go away.
 
 use edge_gateway::Settings;
+use serde_json::{Value, json};
 
 use crate::app::App;
 
@@ -48,4 +49,50 @@ async fn an_operator_may_say_otherwise() {
     let policy = page.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("script-src 'self'"), "a page has its own: {policy}");
     assert!("[security]\nreferrer_policy = \"a\\nb\"".parse::<Settings>().is_err());
+}
+
+#[tokio::test]
+async fn an_rpc_that_goes_away_says_so_on_every_answer() {
+    let app = App::start().await;
+
+    for (path, status) in [
+        ("/v1/old/7", 200),
+        ("/v1/old/unknown", 404),
+        ("/v1/old/7?colour=red", 400),
+    ] {
+        let response = app.get(path).send().await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        let headers = response.headers();
+        assert_eq!(headers["deprecation"], "@1767225600", "{path}");
+        assert_eq!(headers["sunset"], "Fri, 01 Jan 2027 00:00:00 GMT", "{path}");
+        let link = "</docs#LibraryService_GetOldBook>; rel=\"deprecation\"; type=\"text/html\"";
+        assert_eq!(headers["link"], link, "{path}");
+    }
+    let other = app.get("/v1/books").send().await.unwrap();
+    for name in ["deprecation", "sunset"] {
+        assert!(!other.headers().contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_says_what_goes_away() {
+    let app = App::start().await;
+
+    let document: Value = app.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+
+    let operation = |path: &str| document["paths"][path]["get"].clone();
+    let old = operation("/v1/old/{id}");
+    assert_eq!(old["deprecated"], json!(true));
+    assert_eq!(
+        old["operationId"], "LibraryService_GetOldBook",
+        "where the link leads to"
+    );
+    for name in ["Deprecation", "Sunset", "Link"] {
+        let header = &old["responses"]["200"]["headers"][name];
+        assert!(header.is_object(), "{name} in {old}");
+        assert!(document["components"]["headers"][name]["example"].is_string(), "{name}");
+    }
+    let other = operation("/v1/books/{id}");
+    assert!(other["deprecated"].is_null());
+    assert!(other["responses"]["200"]["headers"]["Sunset"].is_null());
 }

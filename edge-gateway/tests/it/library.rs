@@ -145,7 +145,7 @@ pub async fn call(seen: Arc<Seen>, rpc: &str, request: Request<Streaming<Bytes>>
     }
     let message = messages.message().await?.unwrap_or_default();
     match rpc {
-        "GetBook" | "LendBook" | "CreateReport" | "GetReport" => get(&decode(&message)?),
+        "GetBook" | "GetOldBook" | "LendBook" | "CreateReport" | "GetReport" => get(&decode(&message)?),
         "GetNote" | "GetCatalog" | "GetNews" => {
             let token = metadata.get("authorization").and_then(|token| token.to_str().ok());
             keepable(&seen, &decode(&message)?, token.unwrap_or_default()).await
