@@ -10,7 +10,7 @@ use transcode::{Body, Found, Route, Routes, Segment, Template};
 
 use crate::lifecycle::Farewell;
 use crate::mask::MaskRule;
-use crate::policy::{Keeping, Policy};
+use crate::policy::{Keeping, Policy, RateClass};
 use crate::resilience::Repeat;
 
 const HTTP_BODY: &str = "google.api.HttpBody";
@@ -36,6 +36,8 @@ pub(crate) struct Endpoint {
     pub(crate) source: Arc<str>,
     /// How answers are kept.
     pub(crate) keeping: Option<Keeping>,
+    /// Whether answers may be compressed.
+    pub(crate) may_compress: bool,
     /// What answers say of an RPC that goes away.
     pub(crate) farewell: Option<Farewell>,
 }
@@ -115,6 +117,7 @@ impl Endpoint {
             request_id,
             source: source(rpc.parent_service().package_name()).into(),
             keeping: policy.keeping.filter(|_| is_kept(route)),
+            may_compress: may_compress(route, &policy),
             farewell: farewell(route, &policy)?,
             policy,
         })
@@ -126,6 +129,12 @@ fn source(package: &str) -> &str {
     let mut names = package.rsplit('.');
     let last = names.next().unwrap_or_default();
     names.next().filter(|_| last.starts_with('v')).unwrap_or(last)
+}
+
+/// The length of a compressed answer tells whoever sees it whether a guess that went in is part of a secret that comes out
+/// (BREACH). So what checks passwords and tokens, and what is sent with a body, answers as it is.
+fn may_compress(route: &Route, policy: &Policy) -> bool {
+    route.http_method == "GET" && policy.rate_class != RateClass::Identity
 }
 
 fn farewell(route: &Route, policy: &Policy) -> anyhow::Result<Option<Farewell>> {

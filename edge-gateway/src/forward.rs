@@ -13,6 +13,7 @@ use tracing::Instrument;
 use transcode::{Found, Match};
 
 use crate::call::Call;
+use crate::compress::{self, Plan};
 use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::endpoint::{Input, Output};
@@ -39,6 +40,11 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpRespon
         if worker.edge.stopping.is_cancelled() {
             // The caller's next request then begins with another connection, and does not meet this one's end.
             response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        if may_compress(&worker.edge, &exchange)
+            && let Plan::Encode(coding) = compress::plan(&request, &mut response)
+        {
+            response = Box::pin(compress::encode(response, coding)).await;
         }
         observe::answered(&worker, &request, &exchange, &response);
         response
@@ -189,4 +195,9 @@ fn stamp(edge: &Edge, request: &HttpRequest, response: &mut HttpResponse, exchan
     }
     security::stamp(&settings.security, headers);
     cors::stamp(&settings.cors, request, headers);
+}
+
+/// What the edge says by itself has no secrets.
+fn may_compress(edge: &Edge, exchange: &Exchange) -> bool {
+    exchange.route.is_none_or(|route| edge.endpoints[route].may_compress)
 }

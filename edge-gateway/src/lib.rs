@@ -8,6 +8,7 @@ mod cache;
 mod call;
 mod client;
 mod codec;
+mod compress;
 mod config;
 mod contract;
 mod cors;

@@ -1,6 +1,7 @@
 //! A service's answer as an HTTP response.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
@@ -10,6 +11,7 @@ use tonic::Code;
 use transcode::{WriteOptions, peek};
 
 use crate::call::{Call, split_raw_body};
+use crate::compress::{self, Forms};
 use crate::edge::Edge;
 use crate::endpoint::{Location, Output, Success};
 use crate::etag::{self, EntityTags};
@@ -57,6 +59,8 @@ pub(crate) fn success(call: &Call<'_>, message: &Bytes) -> Result<HttpResponse, 
 /// An answer's parts that another answer can be made of.
 pub(crate) struct Content {
     pub(crate) json: Bytes,
+    /// Its compressed forms, when it is worth having them.
+    pub(crate) forms: Option<Arc<Forms>>,
     pub(crate) etag: Option<String>,
     pub(crate) next_page_token: Option<String>,
 }
@@ -64,8 +68,11 @@ pub(crate) struct Content {
 /// The parts of an answer to a read.
 pub(crate) fn content(call: &Call<'_>, message: &[u8]) -> Result<Content, Problem> {
     let text = |number: Option<u32>| number.and_then(|number| peek::last_text(message, number));
+    let json = json(&call.worker.edge, call.found.index, message)?;
+    let is_worth = call.endpoint.may_compress && json.len() as u64 >= compress::WORTH_BYTES;
     Ok(Content {
-        json: json(&call.worker.edge, call.found.index, message)?.into(),
+        json: json.into(),
+        forms: is_worth.then(Arc::default),
         etag: text(call.endpoint.response_etag).map(str::to_owned),
         next_page_token: text(call.endpoint.next_page_token).map(str::to_owned),
     })
@@ -77,7 +84,11 @@ pub(crate) fn from_content(call: &Call<'_>, content: &Content) -> HttpResponse {
     let response = if etag.is_some_and(|etag| is_unchanged(call.request, etag)) {
         HttpResponse::NotModified().finish()
     } else {
-        HttpResponse::Ok().content_type(JSON).body(content.json.clone())
+        let mut response = HttpResponse::Ok().content_type(JSON).body(content.json.clone());
+        if let Some(forms) = &content.forms {
+            compress::remember(&mut response, forms);
+        }
+        response
     };
     with_headers(call, response, content.next_page_token.as_deref(), etag)
 }

@@ -1,11 +1,13 @@
 //! A text that does not change while the process runs.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
+use crate::compress::{self, Forms};
 use crate::etag;
 use crate::respond;
 
@@ -18,6 +20,8 @@ pub(super) struct Page {
     body: Bytes,
     /// Without its quotes.
     etag: String,
+    /// Compressed when they are first asked for, and not at the start, which has to be quick.
+    forms: Arc<Forms>,
 }
 
 impl Page {
@@ -36,6 +40,7 @@ impl Page {
             content_type,
             etag: format!("{:016x}", hasher.finish()),
             body,
+            forms: Arc::default(),
         }
     }
 
@@ -55,7 +60,9 @@ impl Page {
         if is_unchanged {
             response.finish()
         } else {
-            response.content_type(self.content_type).body(self.body.clone())
+            let mut response = response.content_type(self.content_type).body(self.body.clone());
+            compress::remember(&mut response, &self.forms);
+            response
         }
     }
 }

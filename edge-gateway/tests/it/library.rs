@@ -145,7 +145,7 @@ pub async fn call(seen: Arc<Seen>, rpc: &str, request: Request<Streaming<Bytes>>
     }
     let message = messages.message().await?.unwrap_or_default();
     match rpc {
-        "GetBook" | "GetOldBook" | "LendBook" | "CreateReport" | "GetReport" => get(&decode(&message)?),
+        "GetBook" | "GetCard" | "GetOldBook" | "LendBook" | "CreateReport" | "GetReport" => get(&decode(&message)?),
         "GetNote" | "GetCatalog" | "GetNews" => {
             let token = metadata.get("authorization").and_then(|token| token.to_str().ok());
             keepable(&seen, &decode(&message)?, token.unwrap_or_default()).await
@@ -156,10 +156,7 @@ pub async fn call(seen: Arc<Seen>, rpc: &str, request: Request<Streaming<Bytes>>
         "UpdateBook" => update(&seen, decode(&message)?),
         "DeleteBook" => delete(&decode(&message)?),
         "WatchBook" => Ok(watch(seen, &decode(&message)?)),
-        "GetScan" => Ok(one(&HttpBody {
-            content_type: "image/png".to_owned(),
-            data: Bytes::from_static(b"\x89PNG"),
-        })),
+        "GetScan" => Ok(one(&scan(&decode(&message)?))),
         "Fail" => Err(fail(&decode(&message)?)),
         "Sleep" => {
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -176,6 +173,14 @@ pub async fn call(seen: Arc<Seen>, rpc: &str, request: Request<Streaming<Bytes>>
 
 fn decode<M: Message + Default>(message: &Bytes) -> Result<M, Status> {
     M::decode(message.clone()).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+fn scan(request: &Get) -> HttpBody {
+    let times = if request.id == "large" { 1000 } else { 1 };
+    HttpBody {
+        content_type: "image/png".to_owned(),
+        data: b"\x89PNG".repeat(times).into(),
+    }
 }
 
 fn book(id: &str) -> Book {

@@ -6,6 +6,7 @@ mod added_rpc;
 mod app;
 mod balancing;
 mod caching;
+mod compression;
 mod conditions;
 mod cors;
 mod events;
