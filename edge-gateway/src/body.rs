@@ -1,27 +1,43 @@
 //! Request bodies: their type, their size, their bytes.
 
-use std::time::Duration;
-
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Payload};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use tonic::Code;
 
+use crate::connection::ConnectionSettings;
 use crate::exchange;
 use crate::problem::Problem;
 
-/// How long a caller may take for a body that is kept in memory.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The whole body, at most `limit` bytes.
-pub(crate) async fn read(request: &HttpRequest, payload: Payload, limit: u64) -> Result<Bytes, Problem> {
+pub(crate) async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: u64,
+    settings: ConnectionSettings,
+) -> Result<Bytes, Problem> {
     check_declared_length(request, limit)?;
-    tokio::time::timeout(BODY_TIMEOUT, collect(payload, limit))
+    tokio::time::timeout(settings.body(), collect(payload, limit, settings))
         .await
-        .map_err(|_| too_slow())?
+        .map_err(|_| {
+            let detail = format!("the body did not arrive within {} ms", settings.body_ms);
+            too_slow(detail)
+        })?
+}
+
+/// The next piece of a body.
+pub(crate) async fn next_piece(payload: &mut Payload, settings: ConnectionSettings) -> Result<Option<Bytes>, Problem> {
+    // Most pieces are there already, and need no timer.
+    let next = match payload.next().now_or_never() {
+        Some(next) => next,
+        None => tokio::time::timeout(settings.body_idle(), payload.next())
+            .await
+            .map_err(|_| too_slow(format!("nothing of the body came for {} ms", settings.body_idle_ms)))?,
+    };
+    next.transpose().map_err(|error| broken(&error))
 }
 
 /// JSON, or nothing said. A merge patch (RFC 7396) is what an update by mask is.
@@ -82,8 +98,7 @@ pub(crate) fn broken(error: &PayloadError) -> Problem {
     Problem::bad_request("BODY_INCOMPLETE", format!("the body could not be read: {error}"))
 }
 
-fn too_slow() -> Problem {
-    let detail = format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs());
+fn too_slow(detail: String) -> Problem {
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         Code::DeadlineExceeded,
@@ -92,26 +107,25 @@ fn too_slow() -> Problem {
     )
 }
 
-async fn collect(mut payload: Payload, limit: u64) -> Result<Bytes, Problem> {
-    let Some(first) = payload.next().await else {
+async fn collect(mut payload: Payload, limit: u64, settings: ConnectionSettings) -> Result<Bytes, Problem> {
+    let Some(first) = next_piece(&mut payload, settings).await? else {
         return Ok(Bytes::new());
     };
-    let first = first.map_err(|error| broken(&error))?;
     if first.len() as u64 > limit {
         return Err(too_large(limit));
     }
     // Most bodies come in one piece, which is then used as it is.
-    let Some(second) = payload.next().await else {
+    let Some(second) = next_piece(&mut payload, settings).await? else {
         return Ok(first);
     };
     let mut whole = BytesMut::from(first.as_ref());
     let mut next = Some(second);
     while let Some(chunk) = next {
-        whole.extend_from_slice(&chunk.map_err(|error| broken(&error))?);
+        whole.extend_from_slice(&chunk);
         if whole.len() as u64 > limit {
             return Err(too_large(limit));
         }
-        next = payload.next().await;
+        next = next_piece(&mut payload, settings).await?;
     }
     Ok(whole.freeze())
 }

@@ -95,7 +95,8 @@ impl Call<'_> {
         if self.endpoint.input == Input::Json && length != Some("0") {
             body::check_is_json(self.request)?;
         }
-        let content = body::read(self.request, payload, self.endpoint.policy.max_body_bytes).await?;
+        let settings = self.worker.edge.settings.load().connections;
+        let content = body::read(self.request, payload, self.endpoint.policy.max_body_bytes, settings).await?;
         self.message(&content)
     }
 

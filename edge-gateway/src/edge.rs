@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use transcode::{Found, Plans, Routes};
 
 use crate::cache::{self, Cache};
+use crate::connection;
 use crate::contract::Contract;
 use crate::endpoint::Endpoint;
 use crate::limit::Limiter;
@@ -59,6 +60,8 @@ pub struct Edge {
     pub(crate) observations: Observations,
     pub(crate) pages: Pages,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) places: connection::Places,
+    pub(crate) connection_figures: connection::Figures,
     /// Cancelled when the process has been asked to stop: it answers what comes, and is no longer ready.
     pub(crate) stopping: CancellationToken,
 }
@@ -110,6 +113,8 @@ impl Edge {
             observations,
             pages,
             cache,
+            places: connection::Places::default(),
+            connection_figures: connection::Figures::new(metrics),
             stopping,
         })
     }

@@ -14,6 +14,7 @@ use transcode::{Found, Match};
 
 use crate::call::Call;
 use crate::compress::{self, Plan};
+use crate::connection::Answering;
 use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::endpoint::{Input, Output};
@@ -28,6 +29,7 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Answers any request.
 pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpResponse {
     let started = Instant::now();
+    let _answering = Answering::begin(&request);
     let worker: Rc<Worker> = Rc::clone(request.app_data().expect("the app is made with its worker"));
     // Below what is logged by default: it costs a tenth of a request, and is made only for those who collect spans.
     let span = tracing::debug_span!("request");

@@ -10,6 +10,7 @@ mod client;
 mod codec;
 mod compress;
 mod config;
+mod connection;
 mod contract;
 mod cors;
 mod deadline;
@@ -42,24 +43,20 @@ mod upstream;
 mod worker;
 
 use std::num::NonZeroUsize;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use service::Service;
 use service::identity::Verifier;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use farewell::Farewell;
 
 pub use cache::CacheSettings;
 pub use client::ClientSettings;
 pub use config::Config;
+pub use connection::ConnectionSettings;
 pub use cors::CorsSettings;
 pub use edge::{Edge, EdgeParts};
 pub use limit::LimitSettings;
@@ -69,11 +66,6 @@ pub use routing::{MirrorSettings, MountSettings, RoutingSettings, RuleSettings};
 pub use security::SecuritySettings;
 pub use settings::Settings;
 pub use upstream::{Finding, KubernetesApi, Upstream};
-
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// With the farewell before it less than the 25 that the process itself gets for stopping.
-const DRAIN_SECONDS: u64 = 22;
 
 /// Serves the contract until the shutdown.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -109,7 +101,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let listener = listener.into_std().context("taking over the listener")?;
     let farewell = Farewell::new(&listener)?;
-    let mut server = start(edge, listener, workers, farewell.guests())?;
+    let mut server = connection::serve(edge, listener, workers, farewell.guests())?;
     let handle = server.handle();
     tokio::select! {
         ended = &mut server => return ended.context("serving"),
@@ -121,32 +113,4 @@ pub async fn serve(
     };
     let (ended, ()) = tokio::join!(server, stop);
     ended.context("stopping")
-}
-
-fn start(
-    edge: Arc<Edge>,
-    listener: std::net::TcpListener,
-    workers: NonZeroUsize,
-    guests: TaskTracker,
-) -> anyhow::Result<Server> {
-    let app = move || {
-        let worker = worker::Worker::new(Arc::clone(&edge), workers).expect("the addresses were read before");
-        App::new()
-            .app_data(Rc::new(worker))
-            .default_service(web::to(forward::handle))
-    };
-    let server = HttpServer::new(app)
-        .on_connect(move |_, connection| {
-            connection.insert(guests.token());
-        })
-        .workers(workers.get())
-        .client_request_timeout(HEAD_TIMEOUT)
-        // A caller that hangs up is gone: what it asked for is cancelled.
-        .h1_allow_half_closed(false)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listener)
-        .context("listening")?;
-    Ok(server.run())
 }

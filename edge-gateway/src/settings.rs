@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::Edge;
-use crate::{cache, client, cors, limit, resilience, routing, security};
+use crate::{cache, client, connection, cors, limit, resilience, routing, security};
 
 /// One table of the file for each part of the edge; what is not said has its default, and an unknown name is an error.
 #[derive(Clone, PartialEq, Default, Debug, Deserialize, Serialize)]
@@ -32,6 +32,8 @@ pub struct Settings {
     pub routing: routing::RoutingSettings,
     /// Answers that are kept.
     pub cache: cache::CacheSettings,
+    /// How many callers there may be, and how slow.
+    pub connections: connection::ConnectionSettings,
     /// Scripts of which sites may call.
     pub cors: cors::CorsSettings,
     /// What browsers are told not to do.

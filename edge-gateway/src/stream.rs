@@ -14,6 +14,7 @@ use tonic::{Code, Status, Streaming};
 
 use crate::call::{Call, split_raw_body};
 use crate::codec::RawCodec;
+use crate::connection::Answering;
 use crate::endpoint::Output;
 use crate::exchange;
 use crate::problem::{EndedCall, Occurrence, Problem};
@@ -78,6 +79,8 @@ struct Answers {
     route: usize,
     format: Format,
     messages: Streaming<Bytes>,
+    /// However quiet it is, its connection is in use.
+    _answering: Answering,
     /// The stream counts as under way at its endpoint until it is over.
     _ticket: Ticket,
     first: Option<Bytes>,
@@ -99,6 +102,7 @@ impl Answers {
             route: call.found.index,
             format,
             messages,
+            _answering: Answering::begin(call.request),
             _ticket: ticket,
             is_over: first.is_none(),
             first,

@@ -38,7 +38,8 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     // A task of its own: were the call dropped with its caller, HTTP/2 would tell the service CANCEL, which a hyper
     // server takes for the end of the file. So it goes on until it has told that the pieces have ended too early.
     let answer = actix_web::rt::spawn(async move { client.client_streaming(grpc_request, path, PieceCodec).await });
-    let feed = feed::File::of(call.request, raw, fields).send(payload, limit, sender);
+    let body = feed::Source::new(payload, limit, call.worker.edge.settings.load().connections);
+    let feed = feed::File::of(call.request, raw, fields).send(body, sender);
     let exchange = async {
         let mut answer = answer;
         tokio::select! {

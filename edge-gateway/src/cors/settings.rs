@@ -1,7 +1,7 @@
 //! The table `[cors]` of the settings: scripts of which sites may call, and what they may send and see.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a call of the API may need besides what every script may send.
 const ALLOWED: [&str; 10] = [
@@ -35,8 +35,8 @@ const EXPOSED: [&str; 14] = [
 const MAX_AGE_SECONDS: u64 = 600;
 
 /// Read from the table, and ready to be sent.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(try_from = "Table")]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize)]
+#[serde(try_from = "Table", into = "Table")]
 pub struct CorsSettings {
     pub(super) origins: Origins,
     pub(super) allowed_headers: HeaderValue,
@@ -54,7 +54,7 @@ pub(super) enum Origins {
 }
 
 /// As it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Table {
     origins: Vec<String>,
@@ -98,6 +98,22 @@ impl TryFrom<Table> for CorsSettings {
             max_age_seconds: table.max_age_seconds,
             credentials: table.credentials,
         })
+    }
+}
+
+impl From<CorsSettings> for Table {
+    fn from(settings: CorsSettings) -> Self {
+        Self {
+            origins: match &settings.origins {
+                Origins::None => Vec::new(),
+                Origins::Any => vec!["*".to_owned()],
+                Origins::Listed(listed) => listed.iter().map(text).collect(),
+            },
+            allowed_headers: list(&settings.allowed_headers),
+            exposed_headers: list(&settings.exposed_headers),
+            max_age_seconds: settings.max_age_seconds,
+            credentials: settings.credentials,
+        }
     }
 }
 
@@ -146,6 +162,17 @@ fn names(texts: &[String]) -> Result<HeaderValue, String> {
     HeaderValue::try_from(texts.join(", ")).map_err(|error| error.to_string())
 }
 
+/// What [`names`] has joined.
+fn list(names: &HeaderValue) -> Vec<String> {
+    let names = text(names);
+    let names = names.split(", ").filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use crate::settings::Settings;
@@ -184,6 +211,23 @@ mod tests {
         for origin in ["https://app.example", "http://127.0.0.1:3000", "chrome-extension://abc"] {
             let table = format!("[cors]\norigins = ['{origin}']");
             assert!(table.parse::<Settings>().is_ok(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_what_was_written() {
+        for table in [
+            "origins = ['*']",
+            "origins = ['https://a.example']\nexposed_headers = []",
+            "",
+        ] {
+            let settings: Settings = format!("[cors]\n{table}").parse().unwrap();
+            let shown = serde_json::to_string(&settings.cors).unwrap();
+
+            assert_eq!(
+                serde_json::from_str::<super::CorsSettings>(&shown).unwrap(),
+                settings.cors
+            );
         }
     }
 

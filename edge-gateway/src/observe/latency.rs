@@ -4,7 +4,10 @@
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use service::clock;
+use time::OffsetDateTime;
 
 const NAME: &str = "edge_request_seconds";
 /// The first bucket; each of the next reaches twice as far: 0.25 ms to 8.192 s.
@@ -39,7 +42,7 @@ pub(super) struct Latency {
 struct Exemplar {
     trace_id: String,
     took: Duration,
-    at: SystemTime,
+    at: OffsetDateTime,
 }
 
 impl Latencies {
@@ -64,7 +67,7 @@ impl Latencies {
         lock(&self.exemplars[route])[bucket(took)] = Some(Exemplar {
             trace_id: trace_id.to_owned(),
             took,
-            at: SystemTime::now(),
+            at: clock::now(),
         });
     }
 
@@ -105,8 +108,13 @@ impl RouteName {
             count += in_bucket;
             write!(text, "{NAME}_bucket{{le=\"{}\",{labels}}} {count}", bound(bucket))?;
             if let Some(Exemplar { trace_id, took, at }) = exemplar {
-                let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-                write!(text, " # {{trace_id=\"{trace_id}\"}} {} {at:.3}", took.as_secs_f64())?;
+                let at = at.unix_timestamp_nanos() / 1_000_000;
+                let (seconds, milliseconds) = (at / 1_000, at % 1_000);
+                let took = took.as_secs_f64();
+                write!(
+                    text,
+                    " # {{trace_id=\"{trace_id}\"}} {took} {seconds}.{milliseconds:03}"
+                )?;
             }
             text.push('\n');
         }

@@ -2,21 +2,19 @@
 
 use std::cell::Cell;
 use std::io;
-use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryFutureExt, future};
+use futures::{TryFutureExt, future};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Code;
 use transcode::peek;
 
 use super::pieces::PieceSender;
 use crate::body;
 use crate::call::push_raw_body;
+use crate::connection::ConnectionSettings;
 use crate::endpoint::RawBody;
 use crate::exchange::header;
 use crate::problem::Problem;
@@ -25,8 +23,6 @@ use crate::problem::Problem;
 /// have at most 128 KiB each.
 const MAX_FORM_BYTES: u64 = 256 * 1024;
 const PIECE_BYTES: usize = 64 * 1024;
-/// How long a caller may send nothing.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is known of an uploaded file before its bytes.
 pub(super) struct File {
@@ -51,21 +47,16 @@ impl File {
     }
 
     /// Sends the whole body, or gives it up.
-    pub(super) async fn send(self, payload: Payload, limit: u64, pieces: PieceSender) -> Result<(), Problem> {
+    pub(super) async fn send(self, body: Source, pieces: PieceSender) -> Result<(), Problem> {
         match multer::parse_boundary(&self.content_type) {
-            Ok(boundary) => self.send_part(payload, limit, boundary, pieces).await,
+            Ok(boundary) => self.send_part(body, boundary, pieces).await,
             Err(multer::Error::NoBoundary) => Err(FormError::Broken(multer::Error::NoBoundary).into_problem()),
-            Err(_) => self.send_raw(payload, limit, pieces).await,
+            Err(_) => self.send_raw(body, pieces).await,
         }
     }
 
-    async fn send_raw(self, payload: Payload, limit: u64, pieces: PieceSender) -> Result<(), Problem> {
+    async fn send_raw(self, mut source: Source, pieces: PieceSender) -> Result<(), Problem> {
         let mut messages = Messages::new(self, pieces);
-        let mut source = Source {
-            payload,
-            limit,
-            received: 0,
-        };
         while let Some(chunk) = source.next().await? {
             messages.push(&chunk).await;
         }
@@ -73,20 +64,9 @@ impl File {
         Ok(())
     }
 
-    async fn send_part(
-        self,
-        payload: Payload,
-        limit: u64,
-        boundary: String,
-        pieces: PieceSender,
-    ) -> Result<(), Problem> {
+    async fn send_part(self, mut source: Source, boundary: String, pieces: PieceSender) -> Result<(), Problem> {
         // The parser wants a stream that can change threads, which Actix's payload cannot.
         let (into_parser, chunks) = mpsc::channel::<io::Result<Bytes>>(1);
-        let mut source = Source {
-            payload,
-            limit,
-            received: 0,
-        };
         let unparsed = Unparsed::default();
         let read = async {
             // Owned here, so that the parser hears of the end.
@@ -191,19 +171,26 @@ impl Messages {
 }
 
 /// A body that is counted while it is read.
-struct Source {
+pub(super) struct Source {
     payload: Payload,
     limit: u64,
     received: u64,
+    settings: ConnectionSettings,
 }
 
 impl Source {
+    pub(super) fn new(payload: Payload, limit: u64, settings: ConnectionSettings) -> Self {
+        Self {
+            payload,
+            limit,
+            received: 0,
+            settings,
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        let next = tokio::time::timeout(IDLE_TIMEOUT, self.payload.next())
-            .await
-            .map_err(|_| stalled())?;
+        let next = body::next_piece(&mut self.payload, self.settings).await?;
         let Some(chunk) = next else { return Ok(None) };
-        let chunk = chunk.map_err(|error| body::broken(&error))?;
         self.received += chunk.len() as u64;
         if self.received > self.limit {
             Err(body::too_large(self.limit))
@@ -266,16 +253,6 @@ impl FormError {
         };
         Problem::bad_request("INVALID_FORM", detail)
     }
-}
-
-fn stalled() -> Problem {
-    let detail = format!("nothing of the body came for {} seconds", IDLE_TIMEOUT.as_secs());
-    Problem::new(
-        StatusCode::REQUEST_TIMEOUT,
-        Code::DeadlineExceeded,
-        "BODY_TOO_SLOW",
-        detail,
-    )
 }
 
 /// `attachment; filename="bookmarks.html"`

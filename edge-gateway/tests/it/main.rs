@@ -30,6 +30,7 @@ mod requests;
 mod resilience;
 mod routing;
 mod server;
+mod slow;
 mod stopping;
 mod streams;
 mod tokens;
