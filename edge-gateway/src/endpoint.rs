@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use transcode::{Body, Found, Route, Routes, Segment, Template};
 
-use crate::lifecycle::Farewell;
+use crate::lifecycle::Notice;
 use crate::mask::MaskRule;
 use crate::policy::{Keeping, Policy, RateClass};
 use crate::resilience::Repeat;
@@ -39,7 +39,7 @@ pub(crate) struct Endpoint {
     /// Whether answers may be compressed.
     pub(crate) may_compress: bool,
     /// What answers say of an RPC that goes away.
-    pub(crate) farewell: Option<Farewell>,
+    pub(crate) notice: Option<Notice>,
 }
 
 /// How the request gets its body.
@@ -118,7 +118,7 @@ impl Endpoint {
             source: source(rpc.parent_service().package_name()).into(),
             keeping: policy.keeping.filter(|_| is_kept(route)),
             may_compress: may_compress(route, &policy),
-            farewell: farewell(route, &policy)?,
+            notice: notice(route, &policy)?,
             policy,
         })
     }
@@ -137,11 +137,11 @@ fn may_compress(route: &Route, policy: &Policy) -> bool {
     route.http_method == "GET" && policy.rate_class != RateClass::Identity
 }
 
-fn farewell(route: &Route, policy: &Policy) -> anyhow::Result<Option<Farewell>> {
+fn notice(route: &Route, policy: &Policy) -> anyhow::Result<Option<Notice>> {
     // As OpenAPI names operations, which is where `/docs` has them.
     let operation = format!("{}_{}", route.rpc.parent_service().name(), route.rpc.name());
-    let farewell = policy.lifecycle.map(|lifecycle| lifecycle.farewell(&operation));
-    farewell.transpose()
+    let notice = policy.lifecycle.map(|lifecycle| lifecycle.notice(&operation));
+    notice.transpose()
 }
 
 /// Only reads that answer JSON at once.

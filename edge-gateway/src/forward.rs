@@ -192,8 +192,8 @@ fn stamp(edge: &Edge, request: &HttpRequest, response: &mut HttpResponse, exchan
     if let Some(standing) = exchange.standing.take() {
         standing.stamp(headers);
     }
-    if let Some(farewell) = exchange.route.and_then(|route| edge.endpoints[route].farewell.as_ref()) {
-        farewell.stamp(headers);
+    if let Some(notice) = exchange.route.and_then(|route| edge.endpoints[route].notice.as_ref()) {
+        notice.stamp(headers);
     }
     security::stamp(&settings.security, headers);
     cors::stamp(&settings.cors, request, headers);

@@ -23,7 +23,7 @@ pub(crate) struct Lifecycle {
 }
 
 /// The headers of an RPC that goes away, on all its answers.
-pub(crate) struct Farewell {
+pub(crate) struct Notice {
     deprecation: HeaderValue,
     sunset: Option<HeaderValue>,
     link: HeaderValue,
@@ -51,14 +51,14 @@ impl Lifecycle {
     }
 
     /// `operation` is where `/docs` says more.
-    pub(crate) fn farewell(&self, operation: &str) -> anyhow::Result<Farewell> {
+    pub(crate) fn notice(&self, operation: &str) -> anyhow::Result<Notice> {
         // RFC 9745 has no word for "long since": any day that has passed says so.
         let since = self.deprecated_since.unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let sunset = self
             .sunset
             .map(|day| anyhow::Ok(HeaderValue::try_from(day.format(HTTP_DATE)?)?));
         let link = format!("</docs#{operation}>; rel=\"deprecation\"; type=\"text/html\"");
-        Ok(Farewell {
+        Ok(Notice {
             deprecation: HeaderValue::try_from(format!("@{}", since.unix_timestamp()))?,
             sunset: sunset.transpose()?,
             link: HeaderValue::try_from(link)?,
@@ -66,7 +66,7 @@ impl Lifecycle {
     }
 }
 
-impl Farewell {
+impl Notice {
     /// Puts them into the head of an answer.
     pub(crate) fn stamp(&self, headers: &mut HeaderMap) {
         headers.insert(DEPRECATION, self.deprecation.clone());
@@ -93,7 +93,7 @@ mod tests {
     fn stamped(is_deprecated: bool, since: &str, sunset: &str) -> Option<HeaderMap> {
         let lifecycle = Lifecycle::read(is_deprecated, since, sunset).unwrap()?;
         let mut headers = HeaderMap::new();
-        lifecycle.farewell("Library_GetBook").unwrap().stamp(&mut headers);
+        lifecycle.notice("Library_GetBook").unwrap().stamp(&mut headers);
         Some(headers)
     }
 
