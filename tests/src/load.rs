@@ -238,14 +238,21 @@ fn take_answer(received: &mut BytesMut, expected_status: u16) -> Result<bool> {
 }
 
 /// What an answer's first lines say; every answer of the measured calls has a `content-length`, or no body.
-struct Head {
-    status: u16,
-    head_bytes: usize,
-    body_bytes: usize,
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// How long the first lines are, with the empty one at their end.
+    pub head_bytes: usize,
+    /// How long the body is that follows.
+    pub body_bytes: usize,
 }
 
 impl Head {
-    fn parse(received: &[u8]) -> Result<Option<Self>> {
+    /// Nothing while the first lines are not all there.
+    ///
+    /// # Errors
+    /// When it is no answer, or one without a length.
+    pub fn parse(received: &[u8]) -> Result<Option<Self>> {
         let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
             return Ok(None);
         };

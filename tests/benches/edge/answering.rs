@@ -1,6 +1,7 @@
 //! The service behind the edge: answers every RPC from memory, and writes down what its callers need to be believed.
+//! `make bench-edge` and `make test-faults` have it in common.
 
-use std::{collections::HashMap, convert::Infallible, fs, path::Path, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use bookmesh_proto::auth::v1::Jwks;
@@ -13,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use serde_json::json;
 use service::testing::TestIssuer;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
 use uuid::Uuid;
 
 use crate::{children, messages};
@@ -32,22 +33,43 @@ const SERVICES: [&str; 6] = [
 
 /// Frames by RPC path; an RPC that is not there gets an empty message.
 type Answers = HashMap<&'static str, Bytes>;
+/// How much it can do: so many calls at once, each for so long.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    pub at_once: usize,
+    pub work: Duration,
+}
+
+impl Pace {
+    pub const FREE: Self = Self {
+        at_once: Semaphore::MAX_PERMITS,
+        work: Duration::ZERO,
+    };
+}
+
 type Body = WithTrailers<Full<Bytes>, std::future::Ready<Option<Result<HeaderMap, Infallible>>>>;
 
-/// Serves until it is killed.
-pub fn run(folder: &Path) -> Result<()> {
+/// Serves on `port`, or on a free one for 0, until it is killed.
+pub fn run(folder: &Path, port: u16, pace: Pace) -> Result<()> {
     let issuer = TestIssuer::new();
     write_credentials(&issuer, folder)?;
     let answers = Arc::new(answers(&issuer));
     children::runtime()?.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let room = Arc::new(Semaphore::new(pace.at_once));
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         children::announce(listener.local_addr()?.port());
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            let answers = Arc::clone(&answers);
+            let (answers, room) = (Arc::clone(&answers), Arc::clone(&room));
             tokio::spawn(async move {
-                let answer = service_fn(move |request| answer(Arc::clone(&answers), request));
+                let answer = service_fn(move |request| {
+                    let (answers, room) = (Arc::clone(&answers), Arc::clone(&room));
+                    async move {
+                        work(&room, pace.work).await;
+                        answer(answers, request).await
+                    }
+                });
                 let mut server = http2::Builder::new(TokioExecutor::new());
                 server.max_concurrent_streams(MAX_STREAMS);
                 // A caller that goes away is no news.
@@ -55,6 +77,14 @@ pub fn run(folder: &Path) -> Result<()> {
             });
         }
     })
+}
+
+async fn work(room: &Semaphore, time: Duration) {
+    if !time.is_zero() {
+        // It is never closed.
+        let _place = room.acquire().await;
+        sleep(time).await;
+    }
 }
 
 async fn answer(answers: Arc<Answers>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {

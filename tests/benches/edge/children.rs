@@ -62,8 +62,12 @@ impl Process {
         Ok(process)
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn usage(&self) -> Result<Usage> {
-        usage(self.child.id())
+        usage(self.id())
     }
 }
 

@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["answering", folder] => answering::run(&PathBuf::from(folder)),
+        ["answering", folder] => answering::run(&PathBuf::from(folder), 0, answering::Pace::FREE),
         ["ceiling"] => ceiling::run(),
         [binaries, filters @ ..] => measure::run(&PathBuf::from(binaries), filters),
         [] => bail!("usage: edge <folder of the binaries> [word of a call or server]..."),
