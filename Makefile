@@ -1,6 +1,6 @@
 # What people type. The work is in crates/xtask.
 
-.PHONY: help up down test check bench bench-edge fuzz fuzz-api
+.PHONY: help up down test test-faults check bench bench-edge fuzz fuzz-api
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -14,6 +14,9 @@ down: ## end a running `make up`, and what an interrupted one has left
 
 test: ## every test, on real servers
 	@cargo xtask test
+
+test-faults: ## Redis and a service stopped, killed, slow and worse, and 3x overload: figures and bounds, five minutes
+	@cargo run --release --bin xtask -- test-faults
 
 check: ## format, lints, docs, dependencies, contract, committed files
 	@cargo xtask check

@@ -18,6 +18,7 @@ mod openapi;
 mod run;
 mod sqlx_data;
 mod test;
+mod test_faults;
 mod tools;
 mod up;
 
