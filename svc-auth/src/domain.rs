@@ -80,6 +80,10 @@ pub(crate) struct Session {
     pub id: Uuid,
     pub user_id: Uuid,
     pub user_agent: String,
+    /// What its user calls it.
+    pub name: String,
+    /// Where it was last refreshed from; empty when that is not known.
+    pub address: String,
     pub created_at: OffsetDateTime,
     pub state: SessionState,
 }

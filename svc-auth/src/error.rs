@@ -20,6 +20,10 @@ pub(crate) enum Error {
     EmailTaken,
     #[error("e-mail address or password is wrong")]
     InvalidCredentials,
+    #[error("{field} is one that everybody tries")]
+    PasswordBreached { field: &'static str },
+    #[error("current_password is not the password of this account")]
+    WrongPassword,
     #[error("refresh token is invalid")]
     InvalidRefreshToken,
     #[error("refresh token was used before; its session has been ended")]
@@ -28,6 +32,8 @@ pub(crate) enum Error {
     SessionEnded,
     #[error("too many passwords are being checked")]
     Busy,
+    #[error("session not found")]
+    SessionNotFound,
     #[error("user not found")]
     UserNotFound,
     #[error("database failed")]
@@ -56,10 +62,21 @@ impl From<Error> for Status {
             Error::Invalid(violations) => status::invalid(violations),
             Error::EmailTaken => with_reason(Code::AlreadyExists, "EMAIL_TAKEN"),
             Error::InvalidCredentials => with_reason(Code::Unauthenticated, "INVALID_CREDENTIALS"),
+            Error::PasswordBreached { field } => refused_field(
+                "PASSWORD_BREACHED",
+                &message,
+                field,
+                "must not be one that everybody tries",
+            ),
+            Error::WrongPassword => {
+                let rule = "must be the password of this account";
+                refused_field("WRONG_PASSWORD", &message, "current_password", rule)
+            }
             Error::InvalidRefreshToken => with_reason(Code::Unauthenticated, "INVALID_REFRESH_TOKEN"),
             Error::RefreshTokenReused => with_reason(Code::Unauthenticated, "REFRESH_TOKEN_REUSED"),
             Error::SessionEnded => with_reason(Code::Unauthenticated, "SESSION_ENDED"),
             Error::Busy => busy(&message),
+            Error::SessionNotFound => status::not_found("session"),
             Error::UserNotFound => status::not_found("user"),
             Error::Database(error) => postgres::status(error),
             Error::Internal(error) => status::internal(&error),
@@ -71,4 +88,11 @@ fn busy(message: &str) -> Status {
     let mut details = ErrorDetails::with_error_info("AUTH_BUSY", status::DOMAIN, []);
     details.set_retry_info(Some(BUSY_RETRY));
     Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// A reason of its own, and the field that it is about.
+fn refused_field(reason: &str, message: &str, field: &str, rule: &str) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, status::DOMAIN, []);
+    details.add_bad_request_violation(field, rule);
+    Status::with_error_details(Code::InvalidArgument, message, details)
 }

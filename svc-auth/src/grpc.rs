@@ -1,14 +1,16 @@
 //! AuthService: what each RPC takes and answers.
 
 mod internal;
+mod own_sessions;
+mod passwords;
 mod sessions;
 mod users;
 
 use std::sync::Arc;
 
 use bookmesh_proto::auth::v1::{
-    CreateSessionRequest, CreateUserRequest, DeleteCurrentSessionRequest, GetCurrentUserRequest, GetJwksRequest, Jwks,
-    RefreshSessionRequest, SessionTokens, User, auth_service_server::AuthService,
+    ChangePasswordRequest, CreateSessionRequest, CreateUserRequest, DeleteCurrentSessionRequest, GetCurrentUserRequest,
+    GetJwksRequest, Jwks, RefreshSessionRequest, SessionTokens, User, auth_service_server::AuthService,
 };
 use service::{caller, clock};
 use sqlx::PgPool;
@@ -16,13 +18,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 pub(crate) use internal::AuthInternal;
 
-use crate::{
-    hot_sessions::HotSessions, master_key::MasterKey, password::Hasher, registration::clean_user_agent,
-    signing::KeyRing,
-};
-
-/// What the edge calls the User-Agent of its caller.
-const USER_AGENT: &str = "x-user-agent";
+use crate::{hot_sessions::HotSessions, master_key::MasterKey, origin::Origin, password::Hasher, signing::KeyRing};
 
 pub(crate) struct Auth {
     pub pool: PgPool,
@@ -45,9 +41,15 @@ impl AuthService for Auth {
         Ok(Response::new(user))
     }
 
+    async fn change_password(&self, request: Request<ChangePasswordRequest>) -> Result<Response<()>, Status> {
+        let caller = caller::user(&request)?;
+        passwords::change(self, &caller, request.into_inner(), clock::now()).await?;
+        Ok(Response::new(()))
+    }
+
     async fn create_session(&self, request: Request<CreateSessionRequest>) -> Result<Response<SessionTokens>, Status> {
-        let user_agent = user_agent(&request);
-        let tokens = sessions::create(self, request.into_inner(), user_agent, clock::now()).await?;
+        let origin = Origin::of(&request);
+        let tokens = sessions::create(self, request.into_inner(), &origin, clock::now()).await?;
         Ok(Response::new(tokens))
     }
 
@@ -55,7 +57,8 @@ impl AuthService for Auth {
         &self,
         request: Request<RefreshSessionRequest>,
     ) -> Result<Response<SessionTokens>, Status> {
-        let tokens = sessions::refresh(self, &request.into_inner(), clock::now()).await?;
+        let origin = Origin::of(&request);
+        let tokens = sessions::refresh(self, &request.into_inner(), &origin, clock::now()).await?;
         Ok(Response::new(tokens))
     }
 
@@ -71,9 +74,4 @@ impl AuthService for Auth {
     async fn get_jwks(&self, _request: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {
         Ok(Response::new(self.keys.jwks().clone()))
     }
-}
-
-fn user_agent<T>(request: &Request<T>) -> String {
-    let header = request.metadata().get(USER_AGENT);
-    clean_user_agent(header.map_or(b"", |value| value.as_encoded_bytes()))
 }

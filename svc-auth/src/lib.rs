@@ -1,11 +1,13 @@
 //! Users, their sessions, and the keys that sign access tokens.
 
+mod breached;
 mod config;
 mod domain;
 mod error;
 mod grpc;
 mod hot_sessions;
 mod master_key;
+mod origin;
 mod password;
 mod refresh_token;
 mod registration;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use bookmesh_proto::auth::v1::{
     auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
+    session_service_server::SessionServiceServer,
 };
 use prometheus_client::metrics::counter::Counter;
 use secrecy::ExposeSecret;
@@ -56,16 +59,18 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let probed = pool.clone();
     service.add_readiness("postgres", move || Box::pin(reach(probed.clone())));
     let keys = Arc::new(KeyRing::load(&pool, &config.master_key, clock::now()).await?);
-    let auth = Auth {
+    let auth = Arc::new(Auth {
         hasher: Hasher::new(Arc::clone(&config.master_key), config.hashing_cores)?,
         hot_sessions: hot_sessions(&config, &pool, service.metrics())?,
         master_key: Arc::clone(&config.master_key),
         keys: Arc::clone(&keys),
         pool: pool.clone(),
-    };
+    });
     let internal = AuthInternal { pool };
 
-    let routes = Routes::new(AuthServiceServer::new(auth)).add_service(AuthInternalServiceServer::new(internal));
+    let routes = Routes::new(AuthServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(SessionServiceServer::from_arc(auth))
+        .add_service(AuthInternalServiceServer::new(internal));
     service.serve(listener, verifier(&config, keys), routes).await
 }
 

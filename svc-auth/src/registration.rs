@@ -3,13 +3,15 @@
 use secrecy::{ExposeSecret, SecretString};
 use service::status::Violation;
 
+use crate::{breached::is_breached, error::Error};
+
 const EMAIL_MAX_BYTES: usize = 254;
 const PASSWORD_MIN_CHARACTERS: usize = 15;
 const PASSWORD_MAX_CHARACTERS: usize = 256;
 /// Counted before the characters are, so that a flood of bytes costs nothing.
 const PASSWORD_MAX_BYTES: usize = 1_024;
 const DISPLAY_NAME_MAX_CHARACTERS: usize = 200;
-const USER_AGENT_MAX_BYTES: usize = 512;
+const SESSION_NAME_MAX_CHARACTERS: usize = 100;
 
 /// An e-mail address as it was given.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,19 +84,22 @@ impl Password {
         }
     }
 
+    /// Refuses, by the name of its field, a password that everybody tries.
+    pub(crate) fn refuse_breached(&self, field: &'static str) -> Result<(), Error> {
+        if is_breached(self.0.expose_secret()) {
+            return Err(Error::PasswordBreached { field });
+        }
+        Ok(())
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
     }
 }
 
-/// The User-Agent header made fit to be kept and shown: no control characters, at most 512 bytes.
-pub(crate) fn clean_user_agent(header: &[u8]) -> String {
-    let mut text: String = String::from_utf8_lossy(header)
-        .chars()
-        .filter(|character| !character.is_control())
-        .collect();
-    text.truncate(text.floor_char_boundary(USER_AGENT_MAX_BYTES));
-    text
+/// The same violation, of the field `field`.
+pub(crate) fn named<T>(field: &str, parsed: Result<T, Violation>) -> Result<T, Violation> {
+    parsed.map_err(|violation| Violation::new(field, violation.description))
 }
 
 /// Only what every address has: whether it can receive mail, sending one tells.
@@ -144,10 +149,16 @@ fn display_name_rule(text: &str) -> Option<&'static str> {
     (text.chars().count() > DISPLAY_NAME_MAX_CHARACTERS).then_some("must be at most 200 characters long")
 }
 
+/// What a session may be called.
+pub(crate) fn session_name_rule(text: &str) -> Option<&'static str> {
+    if text.chars().any(char::is_control) {
+        return Some("must not contain control characters");
+    }
+    (text.chars().count() > SESSION_NAME_MAX_CHARACTERS).then_some("must be at most 100 characters long")
+}
+
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const PASSWORD: &str = "correct horse battery";
@@ -223,20 +234,5 @@ mod tests {
             "display_name must be at most 200 characters long",
         ]
         "#);
-    }
-
-    #[test]
-    fn a_user_agent_loses_control_characters_and_its_tail() {
-        assert_eq!(clean_user_agent(b"curl/8\r\n\x1b[31m"), "curl/8[31m");
-        assert_eq!(clean_user_agent("é".repeat(400).as_bytes()).len(), 512);
-    }
-
-    proptest! {
-        #[test]
-        fn any_user_agent_fits(header in proptest::collection::vec(any::<u8>(), 0..2_000)) {
-            let text = clean_user_agent(&header);
-
-            prop_assert!(text.len() <= 512 && !text.contains(char::is_control));
-        }
     }
 }

@@ -1,6 +1,9 @@
 //! All SQL of users, sessions and signing keys. What is one user's is read and written under row-level security.
 
-use sqlx::{PgConnection, PgPool};
+mod own_sessions;
+mod passwords;
+
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -8,6 +11,9 @@ use crate::{
     domain::{Session, SessionState},
     password::StoredHash,
 };
+
+pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
+pub(crate) use passwords::{Login, change_password, password_of, replace_password_hash, user_for_login};
 
 /// A user as others may see it.
 pub(crate) struct User {
@@ -32,6 +38,10 @@ pub(crate) struct NewUser<'a> {
 pub(crate) enum EndReason {
     Logout,
     Reuse,
+    /// By its user, from another session.
+    Ended,
+    /// The password was changed, by another session.
+    PasswordChanged,
 }
 
 /// A locked session with the key of its refresh tokens, still sealed.
@@ -68,22 +78,6 @@ pub(crate) async fn insert_user(connection: &mut PgConnection, user: NewUser<'_>
     Ok(inserted.rows_affected() == 1)
 }
 
-pub(crate) async fn user_for_login(pool: &PgPool, email_key: &str) -> sqlx::Result<Option<(Uuid, StoredHash)>> {
-    let row = sqlx::query!(
-        r#"SELECT id AS "id!", password_hash AS "password_hash!", pepper_id AS "pepper_id!" FROM user_for_login($1)"#,
-        email_key
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.map(|row| {
-        let stored = StoredHash {
-            phc: row.password_hash,
-            pepper_id: row.pepper_id,
-        };
-        (row.id, stored)
-    }))
-}
-
 pub(crate) async fn user_by_id(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
         User,
@@ -95,35 +89,20 @@ pub(crate) async fn user_by_id(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<U
     .await
 }
 
-/// Does nothing when the hash has been replaced meanwhile.
-pub(crate) async fn replace_password_hash(
-    connection: &mut PgConnection,
-    user_id: Uuid,
-    old: &StoredHash,
-    new: &StoredHash,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE users SET password_hash = $3, pepper_id = $4 WHERE id = $1 AND password_hash = $2",
-        user_id,
-        old.phc,
-        new.phc,
-        new.pepper_id
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Answers false when there is no such user any more.
+/// Answers false when there is no such user any more, or their password was changed since it was checked. The row is locked,
+/// so that a change under way either sees this session and ends it, or is seen here.
 pub(crate) async fn insert_session(
     connection: &mut PgConnection,
     session: &Session,
+    password_version: i64,
     hmac_key_sealed: &[u8],
 ) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
         "INSERT INTO sessions (id, user_id, generation, hmac_key_sealed, auth_epoch, user_agent,
-                               created_at, expires_at, rotated_at)
-         SELECT $1, users.id, $3, $4, users.auth_epoch, $5, $6, $7, $8 FROM users WHERE users.id = $2",
+                               created_at, expires_at, rotated_at, address)
+         SELECT $1, users.id, $3, $4, users.auth_epoch, $5, $6, $7, $8, $9
+         FROM users WHERE users.id = $2 AND users.password_version = $10
+         FOR SHARE",
         session.id,
         session.user_id,
         session.state.generation,
@@ -131,7 +110,9 @@ pub(crate) async fn insert_session(
         session.user_agent,
         session.created_at,
         session.state.expires_at,
-        session.state.rotated_at
+        session.state.rotated_at,
+        session.address,
+        password_version
     )
     .execute(connection)
     .await?;
@@ -147,8 +128,8 @@ pub(crate) async fn lock_session(connection: &mut PgConnection, id: Uuid) -> sql
         return Ok(None);
     };
     let row = sqlx::query!(
-        r#"SELECT sessions.generation, sessions.hmac_key_sealed, sessions.user_agent, sessions.created_at,
-                  sessions.expires_at, sessions.rotated_at, sessions.revoked_at IS NOT NULL AS "revoked!",
+        r#"SELECT sessions.generation, sessions.hmac_key_sealed, sessions.user_agent, sessions.name, sessions.address,
+                  sessions.created_at, sessions.expires_at, sessions.rotated_at, sessions.revoked_at IS NOT NULL AS "revoked!",
                   sessions.auth_epoch <> users.auth_epoch AS "epoch_is_over!"
            FROM sessions JOIN users ON users.id = sessions.user_id
            WHERE sessions.id = $1 AND sessions.user_id = $2
@@ -164,6 +145,8 @@ pub(crate) async fn lock_session(connection: &mut PgConnection, id: Uuid) -> sql
             id,
             user_id: owner,
             user_agent: row.user_agent,
+            name: row.name,
+            address: row.address,
             created_at: row.created_at,
             state: SessionState {
                 generation: row.generation,
@@ -178,11 +161,12 @@ pub(crate) async fn lock_session(connection: &mut PgConnection, id: Uuid) -> sql
 
 pub(crate) async fn rotate_session(connection: &mut PgConnection, session: &Session) -> sqlx::Result<()> {
     sqlx::query!(
-        "UPDATE sessions SET generation = $3, rotated_at = $4 WHERE id = $1 AND user_id = $2",
+        "UPDATE sessions SET generation = $3, rotated_at = $4, address = $5 WHERE id = $1 AND user_id = $2",
         session.id,
         session.user_id,
         session.state.generation,
-        session.state.rotated_at
+        session.state.rotated_at,
+        session.address
     )
     .execute(connection)
     .await?;
@@ -210,9 +194,14 @@ pub(crate) async fn end_session(
     Ok(ended.rows_affected() == 1)
 }
 
-pub(crate) async fn session_is_live(pool: &PgPool, user_id: Uuid, id: Uuid, now: OffsetDateTime) -> sqlx::Result<bool> {
+pub(crate) async fn session_is_live(
+    executor: impl PgExecutor<'_>,
+    user_id: Uuid,
+    id: Uuid,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"SELECT session_is_live($1, $2, $3) AS "live!""#, user_id, id, now)
-        .fetch_one(pool)
+        .fetch_one(executor)
         .await
 }
 
@@ -256,6 +245,8 @@ impl EndReason {
         match self {
             EndReason::Logout => "logout",
             EndReason::Reuse => "reuse",
+            EndReason::Ended => "ended",
+            EndReason::PasswordChanged => "password_changed",
         }
     }
 }

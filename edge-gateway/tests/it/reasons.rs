@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// What stands before a reason where one is given.
-const GIVERS: [&str; 8] = [
+const GIVERS: [&str; 9] = [
     "with_reason(",
     "with_error_info(",
     "Problem::new(",
@@ -17,6 +17,7 @@ const GIVERS: [&str; 8] = [
     "unavailable(",
     "denied(",
     "Self::new(",
+    "refused_field(",
 ];
 
 #[test]

@@ -9,29 +9,33 @@ use super::Auth;
 use crate::{
     domain::{Session, SessionState, Verdict},
     error::Error,
+    origin::Origin,
     password::{Comparison, StoredHash, random_bytes},
     refresh_token::{RefreshKey, RefreshToken},
     registration::{Email, Password},
-    store::{self, EndReason},
+    store::{self, EndReason, Login},
 };
 
-/// A user who has shown the right password, and the hash to replace when it has become weak.
+/// A user who has shown the right password, and what to store in place of a hash that has become weak.
 struct Recognised {
-    user_id: Uuid,
-    rehash: Option<(StoredHash, StoredHash)>,
+    login: Login,
+    rehash: Option<StoredHash>,
 }
 
 pub(super) async fn create(
     auth: &Auth,
     request: CreateSessionRequest,
-    user_agent: String,
+    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
-    let Recognised { user_id, rehash } = recognise(auth, request).await?;
+    let Recognised { login, rehash } = recognise(auth, request).await?;
+    let user_id = login.user_id;
     let session = Session {
         id: id::generate(),
         user_id,
-        user_agent,
+        user_agent: origin.user_agent.clone(),
+        name: String::new(),
+        address: origin.address_text(),
         created_at: now,
         state: SessionState::new(now),
     };
@@ -39,10 +43,10 @@ pub(super) async fn create(
     let key_sealed = auth.master_key.seal(&purpose(session.id), &key_bytes);
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
-    if let Some((old, new)) = &rehash {
-        store::replace_password_hash(&mut transaction, user_id, old, new).await?;
+    if let Some(stronger) = &rehash {
+        store::replace_password_hash(&mut transaction, user_id, &login.stored, stronger).await?;
     }
-    if !store::insert_session(&mut transaction, &session, &key_sealed).await? {
+    if !store::insert_session(&mut transaction, &session, login.password_version, &key_sealed).await? {
         return Err(Error::InvalidCredentials);
     }
     transaction.commit().await?;
@@ -54,6 +58,7 @@ pub(super) async fn create(
 pub(super) async fn refresh(
     auth: &Auth,
     request: &RefreshSessionRequest,
+    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
     if request.refresh_token.is_empty() {
@@ -73,6 +78,7 @@ pub(super) async fn refresh(
     match session.state.present(token.generation, now) {
         Verdict::Rotate(state) => {
             session.state = state;
+            session.address = origin.address_text();
             store::rotate_session(&mut transaction, &session).await?;
             transaction.commit().await?;
         }
@@ -115,17 +121,19 @@ async fn recognise(auth: &Auth, request: CreateSessionRequest) -> Result<Recogni
         Ok(email) => store::user_for_login(&auth.pool, &email.key()).await?,
         Err(_) => None,
     };
-    let (user_id, stored) = account.unzip();
-    let comparison = auth.hasher.compare(password, stored.clone()).await?;
-    let rehash = match comparison {
+    let stored = account.as_ref().map(|login| login.stored.clone());
+    let rehash = match auth.hasher.compare(password, stored).await? {
         Comparison::Wrong => None,
         Comparison::Right => Some(None),
-        Comparison::RightButWeak(new) => Some(stored.map(|old| (old, new))),
+        Comparison::RightButWeak(stronger) => Some(Some(stronger)),
     };
-    match (user_id, rehash) {
-        (Some(user_id), Some(rehash)) => Ok(Recognised { user_id, rehash }),
-        _ => {
-            tracing::info!(user.id = user_id.map(tracing::field::display), "log-in refused");
+    match (account, rehash) {
+        (Some(login), Some(rehash)) => Ok(Recognised { login, rehash }),
+        (account, _) => {
+            tracing::info!(
+                user.id = account.map(|login| tracing::field::display(login.user_id)),
+                "log-in refused"
+            );
             Err(Error::InvalidCredentials)
         }
     }
@@ -137,14 +145,23 @@ fn tokens(auth: &Auth, session: &Session, key: &RefreshKey, now: OffsetDateTime)
         access_token: access.token,
         refresh_token: key.issue(session.id, session.state.generation),
         expires_in: i32::try_from(access.life.whole_seconds()).unwrap_or(i32::MAX),
-        session: Some(proto::Session {
-            id: session.id.to_string(),
-            user_id: session.user_id.to_string(),
-            create_time: Some(to_proto(session.created_at)),
-            expire_time: Some(to_proto(session.state.expires_at)),
-            user_agent: session.user_agent.clone(),
-        }),
+        session: Some(session_message(session, session.id)),
     })
+}
+
+/// The session as the caller of session `current` sees it.
+pub(super) fn session_message(session: &Session, current: Uuid) -> proto::Session {
+    proto::Session {
+        id: session.id.to_string(),
+        user_id: session.user_id.to_string(),
+        create_time: Some(to_proto(session.created_at)),
+        expire_time: Some(to_proto(session.state.expires_at)),
+        user_agent: session.user_agent.clone(),
+        name: session.name.clone(),
+        address: session.address.clone(),
+        last_seen_time: Some(to_proto(session.state.rotated_at)),
+        current: session.id == current,
+    }
 }
 
 fn purpose(session_id: Uuid) -> String {

@@ -13,6 +13,7 @@ use crate::{
 
 pub(super) async fn create(auth: &Auth, request: CreateUserRequest, now: OffsetDateTime) -> Result<User, Error> {
     let registration = Registration::parse(request.email, request.password, request.display_name)?;
+    registration.password.refuse_breached("password")?;
     let email_key = registration.email.key();
     // Hashed before anybody looks whether the address is taken: the answer takes as long either way.
     let password_hash = auth.hasher.hash(registration.password).await?;

@@ -6,6 +6,8 @@ mod app;
 mod endings;
 mod flood;
 mod isolation;
+mod own_sessions;
+mod passwords;
 mod process;
 mod redis;
 mod refresh;

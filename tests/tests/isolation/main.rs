@@ -107,10 +107,13 @@ async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
         .await?;
     let bookmarks = client.bookmarks("").await?;
     let bookmark_id = text(bookmarks.values().next().context("there are bookmarks")?, "id");
+    let sessions = client.get("/v1/sessions").await?.body;
+    let session_id = text(&sessions["sessions"][0], "id");
     Ok(BTreeMap::from([
         ("bookmarks", bookmark_id),
         ("imports", import_id),
         ("tasks", task_id),
+        ("sessions", session_id),
     ]))
 }
 
@@ -179,6 +182,7 @@ async fn call(client: &Client, rule: &Rule, id: impl Fn(&str) -> String) -> Resu
         Method::POST if rule.path == "/v1/imports" => request.header("content-type", "text/html").body("<DL></DL>"),
         Method::POST if rule.path == "/v1/bookmarks" => request.json(&json!({"url": "https://bob.example"})),
         Method::POST => request.json(&json!({})),
+        Method::PATCH if rule.path.starts_with("/v1/sessions") => request.json(&json!({"name": "mine now"})),
         Method::PATCH => request.json(&json!({"title": "mine now"})),
         _ => request,
     };
@@ -202,7 +206,7 @@ fn has_id(method: &MethodDescriptor) -> bool {
     ["id", "bookmark_id"]
         .iter()
         .any(|name| input.get_field_by_name(name).is_some())
-        || method.name() == "UpdateBookmark"
+        || ["UpdateBookmark", "UpdateSession"].contains(&method.name())
 }
 
 async fn call_directly(
@@ -233,6 +237,7 @@ async fn call_directly(
 
 fn request_with_ids(method: &MethodDescriptor, ids: &BTreeMap<&'static str, String>) -> DynamicMessage {
     let collection = match method.parent_service().package_name() {
+        "bookmesh.auth.v1" => "sessions",
         "bookmesh.imports.v1" => "imports",
         "bookmesh.task.v1" => "tasks",
         _ => "bookmarks",
@@ -249,6 +254,11 @@ fn request_with_ids(method: &MethodDescriptor, ids: &BTreeMap<&'static str, Stri
         bookmark.set_field_by_name("id", id);
         bookmark.set_field_by_name("url", ProtoValue::String("https://bob.example/direct".to_owned()));
         message.set_field(&field, ProtoValue::Message(bookmark));
+    }
+    if let Some(field) = method.input().get_field_by_name("session") {
+        let mut session = DynamicMessage::new(field.kind().as_message().expect("session is a message").clone());
+        session.set_field_by_name("id", ProtoValue::String(ids["sessions"].clone()));
+        message.set_field(&field, ProtoValue::Message(session));
     }
     message
 }

@@ -1,0 +1,87 @@
+//! Changing a password.
+
+use bookmesh_proto::auth::v1::ChangePasswordRequest;
+use service::{caller::UserCaller, clock, postgres, status::Violation};
+use time::OffsetDateTime;
+
+use super::{Auth, own_sessions::require_live};
+use crate::{
+    error::Error,
+    password::{Comparison, StoredHash},
+    registration::{Password, named},
+    store::{self, EndReason, Login},
+};
+
+/// The passwords of a request, each within its rules.
+struct Change {
+    current: Password,
+    new: Password,
+}
+
+/// Whoever knew the old password may have sessions: all but the one that asks are ended.
+pub(super) async fn change(
+    auth: &Auth,
+    caller: &UserCaller,
+    request: ChangePasswordRequest,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let Change { current, new } = Change::parse(request)?;
+    let old = look_up(auth, caller, now).await?;
+    if auth.hasher.compare(current, Some(old.stored.clone())).await? == Comparison::Wrong {
+        tracing::info!(user.id = %caller.user_id, "change of password refused");
+        return Err(Error::WrongPassword);
+    }
+    new.refuse_breached("new_password")?;
+    let new = auth.hasher.hash(new).await?;
+
+    // Hashing may have waited; the sessions end now.
+    apply(auth, caller, &old, &new, clock::now()).await
+}
+
+async fn look_up(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<Login, Error> {
+    let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
+    require_live(&mut transaction, caller, now).await?;
+    let login = store::password_of(&mut transaction, caller.user_id).await?;
+    transaction.commit().await?;
+    login.ok_or(Error::UserNotFound)
+}
+
+async fn apply(
+    auth: &Auth,
+    caller: &UserCaller,
+    old: &Login,
+    new: &StoredHash,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let (user_id, kept) = (caller.user_id, caller.session_id);
+
+    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
+    // First the user's row: a log-in locks it too, so it is either over by now, and ended below, or sees the change.
+    if !store::change_password(&mut transaction, old, new).await? {
+        return Err(Error::WrongPassword);
+    }
+    require_live(&mut transaction, caller, now).await?;
+    let reason = EndReason::PasswordChanged;
+    let ended = store::end_other_sessions(&mut transaction, user_id, kept, reason, now).await?;
+    transaction.commit().await?;
+    for session_id in &ended {
+        auth.hot_sessions.note_end(*session_id).await;
+    }
+
+    tracing::info!(user.id = %user_id, sessions = ended.len(), "password changed, all other sessions ended");
+    Ok(())
+}
+
+impl Change {
+    /// Answers every broken rule at once.
+    fn parse(request: ChangePasswordRequest) -> Result<Change, Vec<Violation>> {
+        let is_same = request.current_password == request.new_password;
+        let current = named("current_password", Password::parse_given(request.current_password));
+        let new = named("new_password", Password::parse_new(request.new_password));
+        match (current, new) {
+            (Ok(_), Ok(_)) if is_same => Err(vec![Violation::new("new_password", "must not be the current one")]),
+            (Ok(current), Ok(new)) => Ok(Change { current, new }),
+            (current, new) => Err([current.err(), new.err()].into_iter().flatten().collect()),
+        }
+    }
+}
