@@ -14,11 +14,11 @@ struct Bound {
 }
 
 impl Bounds {
-    pub fn at_most(&mut self, text: String, measured: f64, limit: f64) {
+    pub fn at_most(&mut self, text: &str, measured: f64, limit: f64) {
         self.add(format!("{text} <= {limit}"), measured, measured <= limit);
     }
 
-    pub fn at_least(&mut self, text: String, measured: f64, limit: f64) {
+    pub fn at_least(&mut self, text: &str, measured: f64, limit: f64) {
         self.add(format!("{text} >= {limit}"), measured, measured >= limit);
     }
 

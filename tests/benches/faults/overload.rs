@@ -58,10 +58,10 @@ pub async fn run(setting: &Setting, bounds: &mut Bounds) -> Result<()> {
     );
 
     let growth = last as f64 / settled.max(1) as f64;
-    bounds.at_least("overload: good answers/s, of the peak".to_owned(), goodput / peak, 0.8);
-    bounds.at_most("overload: memory, of that after 10 s".to_owned(), growth, 1.25);
+    bounds.at_least("overload: good answers/s, of the peak", goodput / peak, 0.8);
+    bounds.at_most("overload: memory, of that after 10 s", growth, 1.25);
     bounds.at_most(
-        "overload: P50 of refusals, ms".to_owned(),
+        "overload: P50 of refusals, ms",
         milliseconds(quantile(&refused, 0.5)),
         5.0,
     );
@@ -133,14 +133,6 @@ fn classes(samples: &[Sample]) {
 /// Searches are refused first, then writes, then reads.
 fn check_order(bounds: &mut Bounds, samples: &[Sample]) {
     let [reads, writes, searches] = [READ, CREATE, SEARCH].map(|kind| good_percent(&of_kind(samples, kind)));
-    bounds.at_least(
-        "overload: good reads less good writes, %".to_owned(),
-        reads - writes,
-        0.0,
-    );
-    bounds.at_least(
-        "overload: good writes less good searches, %".to_owned(),
-        writes - searches,
-        0.0,
-    );
+    bounds.at_least("overload: good reads less good writes, %", reads - writes, 0.0);
+    bounds.at_least("overload: good writes less good searches, %", writes - searches, 0.0);
 }

@@ -157,12 +157,12 @@ impl Seen {
 fn check(bounds: &mut Bounds, harm: Harm, before: &Seen, during: &Seen, back: Duration) {
     let name = format!("Redis {}", harm.name());
     let longer = milliseconds(during.p50) - milliseconds(before.p50);
-    bounds.at_least(format!("{name}: good reads, %"), during.good_reads, 99.9);
-    bounds.at_most(format!("{name}: P50 above that before, ms"), longer, WAIT_MS);
+    bounds.at_least(&format!("{name}: good reads, %"), during.good_reads, 99.9);
+    bounds.at_most(&format!("{name}: P50 above that before, ms"), longer, WAIT_MS);
     let share = during.searches_per_second / SEARCHES_PER_SECOND;
-    bounds.at_least(format!("{name}: searches let through, of their limit"), share, 0.7);
-    bounds.at_most(format!("{name}: searches let through, of their limit"), share, 1.5);
-    bounds.at_most(format!("{name}: asked again after, s"), back.as_secs_f64(), 5.0);
+    bounds.at_least(&format!("{name}: searches let through, of their limit"), share, 0.7);
+    bounds.at_most(&format!("{name}: searches let through, of their limit"), share, 1.5);
+    bounds.at_most(&format!("{name}: asked again after, s"), back.as_secs_f64(), 5.0);
 }
 
 /// The last moment at which fewer workers asked Redis than before; a worker may notice late that a connection is gone.

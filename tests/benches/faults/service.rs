@@ -195,28 +195,28 @@ impl During {
         let strange = self.all.len() - self.all.iter().filter(is_answer).count();
         let refused_ms = milliseconds(quantile(&self.refused, 0.5));
         bounds.at_most(
-            format!("{name}: answers other than 2xx, 503 and 504"),
+            &format!("{name}: answers other than 2xx, 503 and 504"),
             strange as f64,
             0.0,
         );
         bounds.at_least(
-            format!("{name}: good answers to what is kept, %"),
+            &format!("{name}: good answers to what is kept, %"),
             self.good_kept,
             100.0,
         );
         bounds.at_most(
-            format!("{name}: longest wait, s"),
+            &format!("{name}: longest wait, s"),
             self.longest.as_secs_f64(),
             LONGEST_WAIT_SECONDS,
         );
         bounds.at_least(
-            format!("{name}: refused when it is known"),
+            &format!("{name}: refused when it is known"),
             self.refused.len() as f64,
             1.0,
         );
-        bounds.at_most(format!("{name}: P50 of these, ms"), refused_ms, AT_ONCE_MS);
+        bounds.at_most(&format!("{name}: P50 of these, ms"), refused_ms, AT_ONCE_MS);
         bounds.at_most(
-            format!("{name}: recovered after, s"),
+            &format!("{name}: recovered after, s"),
             recovered.as_secs_f64(),
             RECOVERED_SECONDS,
         );
