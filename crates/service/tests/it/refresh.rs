@@ -9,8 +9,9 @@ use std::{
 };
 
 use bookmesh_proto::auth::v1::{
-    CreateSessionRequest, CreateUserRequest, DeleteCurrentSessionRequest, GetCurrentUserRequest, GetJwksRequest, Jwks,
-    ListEndedSessionsRequest, ListEndedSessionsResponse, RefreshSessionRequest, SessionTokens, User,
+    ChangePasswordRequest, CreateSessionRequest, CreateUserRequest, DeleteCurrentSessionRequest, GetCurrentUserRequest,
+    GetJwksRequest, Jwks, ListEndedSessionsRequest, ListEndedSessionsResponse, RefreshSessionRequest, SessionTokens,
+    User,
     auth_internal_service_server::{AuthInternalService, AuthInternalServiceServer},
     auth_service_server::{AuthService, AuthServiceServer},
 };
@@ -189,6 +190,10 @@ impl AuthService for FakeAuth {
     }
 
     async fn delete_current_session(&self, _: Request<DeleteCurrentSessionRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("not needed by the tests"))
+    }
+
+    async fn change_password(&self, _: Request<ChangePasswordRequest>) -> Result<Response<()>, Status> {
         Err(Status::unimplemented("not needed by the tests"))
     }
 }
