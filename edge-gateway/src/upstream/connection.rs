@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use h2::{Ping, PingPong};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tonic::body::Body;
 use tonic::{Code, ConnectError, Status};
@@ -37,6 +38,10 @@ use upload::Upload;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A call that was given up after so long without an answer makes its connection suspect: it is asked at once.
+const SUSPECT_AFTER: Duration = Duration::from_millis(500);
+/// Any service that lives answers sooner: its handlers have no part in it.
+const SUSPECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a service may send before it is read: as much as hyper allows.
 const STREAM_WINDOW_BYTES: u32 = 2 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 5 << 20;
@@ -67,10 +72,17 @@ enum State {
     Closed,
     /// Whoever calls meanwhile waits for the same attempt.
     Opening(Shared<LocalBoxFuture<'static, Opened>>),
-    Open(SendRequest<Bytes>),
+    Open(Open),
 }
 
-type Opened = Result<SendRequest<Bytes>, Rc<str>>;
+#[derive(Clone)]
+struct Open {
+    sender: SendRequest<Bytes>,
+    /// Told by calls that got no answer.
+    suspicion: Rc<Notify>,
+}
+
+type Opened = Result<Open, Rc<str>>;
 
 impl Connection {
     /// To an address such as `http://127.0.0.1:50051`.
@@ -108,10 +120,13 @@ impl Inner {
     async fn exchange(self: Rc<Self>, request: Request<Body>) -> Result<Response<Answer>, Error> {
         let (head, body) = self.address(request)?;
         let place = Place::take(&self.calls)?;
-        let mut sender = self.sender().await?;
+        let Open { mut sender, suspicion } = self.ready().await?;
         let (answer, stream) = sender.send_request(head, false)?;
+        let unanswered = Unanswered::begin(suspicion);
         let upload = Upload::start(body, stream).await?;
-        let answer = answer.await?;
+        let answer = answer.await;
+        unanswered.end();
+        let answer = answer?;
         Ok(answer.map(|body| Answer::new(body, upload, place)))
     }
 
@@ -128,30 +143,26 @@ impl Inner {
     }
 
     /// What a call can be sent with at once. A connection that has ended while nobody used it is made anew.
-    async fn sender(self: &Rc<Self>) -> Result<SendRequest<Bytes>, Error> {
+    async fn ready(self: &Rc<Self>) -> Result<Open, Error> {
         let state = self.state.borrow().clone();
-        if let State::Open(sender) = state {
-            match sender.ready().await {
-                Ok(sender) => return Ok(sender),
+        if let State::Open(open) = state {
+            match open.ready().await {
+                Ok(open) => return Ok(open),
                 Err(_) => self.forget_closed(),
             }
         }
-        let sender = self
+        let open = self
             .open()
             .await
             .map_err(|error| ConnectError(error.to_string().into()))?;
-        Ok(sender.ready().await?)
+        Ok(open.ready().await?)
     }
 
     /// Somebody else may have noticed earlier, and be connecting already.
     fn forget_closed(&self) {
         let mut state = self.state.borrow_mut();
-        if let State::Open(sender) = &*state
-            && sender
-                .clone()
-                .ready()
-                .now_or_never()
-                .is_some_and(|ready| ready.is_err())
+        if let State::Open(open) = &*state
+            && open.clone().ready().now_or_never().is_some_and(|ready| ready.is_err())
         {
             *state = State::Closed;
         }
@@ -159,7 +170,7 @@ impl Inner {
 
     async fn open(self: &Rc<Self>) -> Opened {
         let opening = match &mut *self.state.borrow_mut() {
-            State::Open(sender) => return Ok(sender.clone()),
+            State::Open(open) => return Ok(open.clone()),
             State::Opening(opening) => opening.clone(),
             closed @ State::Closed => {
                 // In a task of its own, so that it goes on when the caller who needed it first hangs up.
@@ -176,15 +187,51 @@ impl Inner {
     async fn connect(self: Rc<Self>) -> Opened {
         let opened = timeout(self.connect_timeout, handshake(&self.authority)).await;
         let opened = match opened {
-            Ok(Ok(sender)) => Ok(sender),
+            Ok(Ok(open)) => Ok(open),
             Ok(Err(error)) => Err(format!("{error:#}").into()),
             Err(_) => Err("no connection in time".into()),
         };
         *self.state.borrow_mut() = match &opened {
-            Ok(sender) => State::Open(sender.clone()),
+            Ok(open) => State::Open(open.clone()),
             Err(_) => State::Closed,
         };
         opened
+    }
+}
+
+impl Open {
+    async fn ready(self) -> Result<Self, h2::Error> {
+        let sender = self.sender.ready().await?;
+        Ok(Self { sender, ..self })
+    }
+}
+
+/// A call without its answer's head: dropped so, after a while, it makes the connection suspect.
+struct Unanswered {
+    since: Instant,
+    is_over: bool,
+    suspicion: Rc<Notify>,
+}
+
+impl Unanswered {
+    fn begin(suspicion: Rc<Notify>) -> Self {
+        Self {
+            since: Instant::now(),
+            is_over: false,
+            suspicion,
+        }
+    }
+
+    fn end(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if !self.is_over && self.since.elapsed() >= SUSPECT_AFTER {
+            self.suspicion.notify_one();
+        }
     }
 }
 
@@ -210,7 +257,7 @@ impl Drop for Place {
     }
 }
 
-async fn handshake(authority: &Authority) -> anyhow::Result<SendRequest<Bytes>> {
+async fn handshake(authority: &Authority) -> anyhow::Result<Open> {
     let port = authority.port_u16().unwrap_or(80);
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, port)).await.context("connecting")?;
@@ -225,24 +272,31 @@ async fn handshake(authority: &Authority) -> anyhow::Result<SendRequest<Bytes>> 
         .max_header_list_size(MAX_HEADER_BYTES);
     let (sender, mut connection) = builder.handshake(stream).await.context("greeting the service")?;
     let ping_pong = connection.ping_pong();
+    let suspicion = Rc::new(Notify::new());
+    let open = Open {
+        sender,
+        suspicion: Rc::clone(&suspicion),
+    };
     actix_web::rt::spawn(async move {
         tokio::select! {
             // Whoever uses it is told by its own stream.
             _ = connection => {}
-            () = until_silent(ping_pong) => tracing::warn!("a service does not answer on its connection, it is given up"),
+            () = until_silent(ping_pong, &suspicion) => tracing::warn!("a service does not answer on its connection, it is given up"),
         }
     });
-    Ok(sender)
+    Ok(open)
 }
 
-async fn until_silent(ping_pong: Option<PingPong>) {
+async fn until_silent(ping_pong: Option<PingPong>, suspicion: &Notify) {
     let Some(mut ping_pong) = ping_pong else {
         return std::future::pending().await;
     };
     loop {
-        sleep(KEEPALIVE_INTERVAL).await;
-        match timeout(KEEPALIVE_TIMEOUT, ping_pong.ping(Ping::opaque())).await {
-            Ok(Ok(_)) => {}
+        let suspected = timeout(KEEPALIVE_INTERVAL, suspicion.notified()).await.is_ok();
+        let patience = if suspected { SUSPECT_TIMEOUT } else { KEEPALIVE_TIMEOUT };
+        match timeout(patience, ping_pong.ping(Ping::opaque())).await {
+            // However many calls are given up, it is not asked more often: some take that for an attack.
+            Ok(Ok(_)) => sleep(SUSPECT_TIMEOUT).await,
             // The connection ends by itself, and tells why.
             Ok(Err(_)) => return std::future::pending().await,
             Err(_) => return,

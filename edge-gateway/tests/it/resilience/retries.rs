@@ -192,3 +192,15 @@ async fn a_connection_that_cannot_be_made_is_tried_twice() {
     assert_eq!(reason(response).await, "UPSTREAM_UNAVAILABLE");
     assert_eq!(second_attempts(&app, "retry"), 1.0);
 }
+
+#[tokio::test]
+async fn a_connection_that_is_dead_without_a_word_is_left_for_another_before_the_next_deadline() {
+    let (address, calls) = listen(&[Fate::Silence]).await;
+    let app = start_before(address, "").await;
+    let hasty = app.request("GET", "/v1/read").header("request-timeout", "0.6");
+    assert_eq!(hasty.send().await.unwrap().status(), 504);
+
+    assert_eq!(get(&app, "/v1/read").await.status(), 200);
+
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
