@@ -16,7 +16,7 @@ use crate::exchange::{self, Exchange};
 use crate::problem::{EndedCall, Problem};
 use crate::routing::Asked;
 use crate::upstream::Picked;
-use crate::worker::Worker;
+use crate::worker::{Way, Worker};
 use crate::{body, idempotency};
 
 /// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
@@ -32,6 +32,7 @@ pub(crate) struct Call<'a> {
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) found: Match<'a, 'a>,
     pub(crate) admitted: Admitted<'a>,
+    pub(crate) way: Way,
     pub(crate) deadline: Deadline,
     pub(crate) exchange: &'a mut Exchange,
 }
@@ -60,11 +61,15 @@ impl Detached {
     pub(crate) fn call(&mut self) -> Option<Call<'_>> {
         let edge = &self.worker.edge;
         let (method, path) = (self.request.method().as_str(), self.request.uri().path());
-        let Found::Route(found) = edge.find(method, path) else {
+        let table = edge.router.table();
+        let Found::Route(found) = edge.find(&table, method, path) else {
             return None;
         };
         let endpoint = &edge.endpoints[found.index];
+        let upstream = edge.served_by[found.index];
+        let asked = Asked::by(&self.request, upstream, self.user, self.exchange.client);
         Some(Call {
+            way: self.worker.way(&table, &asked),
             worker: &self.worker,
             request: &self.request,
             endpoint,
@@ -149,22 +154,12 @@ impl Call<'_> {
     /// Whether the routing sends it elsewhere than to its package's own address. What is answered there is nobody else's business:
     /// it is not kept, and nothing kept is good for it.
     pub(crate) fn is_rerouted(&self) -> bool {
-        self.worker.edge.router.table().target(&self.asked()).is_some()
+        matches!(self.way, Way::Elsewhere(_))
     }
 
-    fn asked(&self) -> Asked<'_> {
-        Asked {
-            path: self.request.uri().path(),
-            upstream: self.worker.edge.served_by[self.found.index],
-            headers: self.request.headers(),
-            user: self.admitted.user,
-            address: self.exchange.client,
-        }
-    }
-
-    /// Where this attempt goes, by the routing and the load of the moment; nothing when no endpoint is known.
+    /// Where this attempt goes, by the load of the moment; nothing when no endpoint is known.
     pub(crate) fn pick(&self) -> Option<Picked> {
-        let destination = self.worker.destination(&self.asked())?;
+        let destination = self.way.destination()?;
         match self.endpoint.output {
             Output::JsonStream | Output::RawStream => destination.for_streams(),
             Output::Json | Output::Raw => destination.for_calls(),

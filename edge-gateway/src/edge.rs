@@ -17,7 +17,7 @@ use crate::limit::Limiter;
 use crate::observe::Observations;
 use crate::own::Pages;
 use crate::resilience::Figures;
-use crate::routing::Router;
+use crate::routing::{Router, Table};
 use crate::settings::{LiveSettings, Settings};
 use crate::upstream::{self, Directory, Endpoints, Finding, Upstream, UpstreamIndex};
 
@@ -119,7 +119,7 @@ impl Edge {
         })
     }
 
-    /// Takes other settings over, whole or not at all. Requests that have begun keep those that they began with.
+    /// Takes other settings over, whole or not at all. Requests that have begun keep the routing that they began with.
     pub fn change_settings(&self, settings: Settings) -> anyhow::Result<()> {
         let table = self.router.compile(&settings.routing)?;
         self.router.adopt(table);
@@ -142,8 +142,9 @@ impl Edge {
         &self.upstreams[self.served_by[route].0].package
     }
 
-    pub(crate) fn find<'p>(&self, http_method: &str, path: &'p str) -> Found<'_, 'p> {
-        self.router.find(&self.routes, http_method, path)
+    /// The route of a request: what comes after a stripped prefix is the path that counts.
+    pub(crate) fn find<'p>(&self, table: &Table, http_method: &str, path: &'p str) -> Found<'_, 'p> {
+        self.routes.find(http_method, table.route_path(path))
     }
 }
 

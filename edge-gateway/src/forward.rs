@@ -20,6 +20,7 @@ use crate::edge::Edge;
 use crate::endpoint::{Input, Output};
 use crate::exchange::{self, Exchange};
 use crate::problem::Problem;
+use crate::routing::{Asked, Table};
 use crate::worker::Worker;
 use crate::{access, cors, limit, observe, own, security, stream, unary, upload};
 
@@ -69,7 +70,8 @@ async fn forward(
         return answer;
     }
     limit::guard(&worker.edge, exchange)?;
-    let found = match find(&worker.edge, request)? {
+    let table = worker.edge.router.table();
+    let found = match find(&worker.edge, &table, request)? {
         Routed::Route(found) => found,
         Routed::Options(response) => return Ok(response),
     };
@@ -90,6 +92,15 @@ async fn forward(
         .cache
         .own_write(&found.route.http_method, admitted.user, &endpoint.source);
     let call = Call {
+        way: worker.way(
+            &table,
+            &Asked::by(
+                request,
+                worker.edge.served_by[found.index],
+                admitted.user,
+                exchange.client,
+            ),
+        ),
         worker,
         request,
         endpoint,
@@ -111,8 +122,8 @@ enum Routed<'e, 'r> {
     Options(HttpResponse),
 }
 
-fn find<'e, 'r>(edge: &'e Edge, request: &'r HttpRequest) -> Result<Routed<'e, 'r>, Problem> {
-    match edge.find(request.method().as_str(), request.uri().path()) {
+fn find<'e, 'r>(edge: &'e Edge, table: &Table, request: &'r HttpRequest) -> Result<Routed<'e, 'r>, Problem> {
+    match edge.find(table, request.method().as_str(), request.uri().path()) {
         Found::Route(found) => Ok(Routed::Route(found)),
         Found::OtherMethods { allow } if request.method() == Method::OPTIONS => Ok(Routed::Options(
             HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish(),
@@ -127,7 +138,8 @@ fn preflight(edge: &Edge, request: &HttpRequest) -> Result<HttpResponse, Problem
     if own::known_path(request.uri().path()).is_some() {
         return Ok(cors::preflight(&settings.cors, request, own::ALLOW));
     }
-    match edge.find(request.method().as_str(), request.uri().path()) {
+    let table = edge.router.table();
+    match edge.find(&table, request.method().as_str(), request.uri().path()) {
         Found::OtherMethods { allow } => Ok(cors::preflight(&settings.cors, request, &allow)),
         Found::Route(_) | Found::Nothing => Err(no_such_path()),
     }

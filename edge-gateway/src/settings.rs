@@ -60,7 +60,7 @@ impl LiveSettings {
         }
     }
 
-    /// As they are now; a request keeps those that it began with.
+    /// As they are now.
     pub(crate) fn load(&self) -> arc_swap::Guard<Arc<Settings>> {
         self.current.load()
     }

@@ -23,6 +23,14 @@ pub(crate) struct Worker {
     targets: RefCell<Targets>,
 }
 
+/// Where all attempts of a call go, also when the routing changes meanwhile.
+pub(crate) enum Way {
+    /// To its package's own address.
+    Own(Rc<Destination>),
+    /// Nothing when the address cannot be used.
+    Elsewhere(Option<Rc<Destination>>),
+}
+
 /// The destinations of a routing table, in its order.
 #[derive(Default)]
 struct Targets {
@@ -48,14 +56,13 @@ impl Worker {
         })
     }
 
-    /// Where a call goes by the routing of this moment.
-    pub(crate) fn destination(&self, asked: &Asked<'_>) -> Option<Rc<Destination>> {
-        let table = self.edge.router.table();
+    /// Where a call goes by the table.
+    pub(crate) fn way(&self, table: &Arc<Table>, asked: &Asked<'_>) -> Way {
         // Even when nothing goes there: what is no longer in the table must not be kept alive.
-        self.targets.borrow_mut().follow(&table);
+        self.targets.borrow_mut().follow(table);
         match table.target(asked) {
-            None => Some(Rc::clone(self.channels.to(asked.upstream))),
-            Some(target) => self.target(&table, target),
+            None => Way::Own(Rc::clone(self.channels.to(asked.upstream))),
+            Some(target) => Way::Elsewhere(self.target(table, target)),
         }
     }
 
@@ -63,6 +70,15 @@ impl Worker {
         let mut targets = self.targets.borrow_mut();
         targets.follow(table);
         targets.destinations[target.0].clone()
+    }
+}
+
+impl Way {
+    pub(crate) fn destination(&self) -> Option<&Destination> {
+        match self {
+            Self::Own(destination) => Some(destination),
+            Self::Elsewhere(destination) => destination.as_deref(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use anyhow::{Context, anyhow, ensure};
 use uuid::Uuid;
@@ -35,6 +36,24 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) user: Option<Uuid>,
     pub(crate) address: Option<IpAddr>,
+}
+
+impl<'a> Asked<'a> {
+    /// By a user, when one is known, from an address, when one is known.
+    pub(crate) fn by(
+        request: &'a HttpRequest,
+        upstream: UpstreamIndex,
+        user: Option<Uuid>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            path: request.uri().path(),
+            upstream,
+            headers: request.headers(),
+            user,
+            address,
+        }
+    }
 }
 
 struct Rule {
