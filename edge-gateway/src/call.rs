@@ -1,16 +1,18 @@
 //! One call of a service: its message, its metadata, its errors.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use bytes::Bytes;
-use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use transcode::{Body, Found, Match, peek};
 use uuid::Uuid;
 
 use crate::access::{self, Admitted};
-use crate::deadline::Deadline;
+use crate::deadline::{self, Deadline};
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::{EndedCall, Problem};
@@ -24,6 +26,9 @@ pub(crate) const CONTENT_TYPE: u32 = 1;
 pub(crate) const DATA: u32 = 2;
 /// Of each header that a caller may fill as it likes: services take 16 KiB of them all, and refuse the call above.
 const MAX_FORWARDED_BYTES: usize = 512;
+
+/// With gRPC's own, no more entries than this.
+const METADATA: usize = 10;
 
 /// A request that was found worth a call.
 pub(crate) struct Call<'a> {
@@ -166,21 +171,30 @@ impl Call<'_> {
         }
     }
 
-    /// Gives a message the metadata that services get. Nothing else of the caller's headers goes through.
-    pub(crate) fn grpc_request<T>(&self, message: T) -> tonic::Request<T> {
-        let mut grpc_request = tonic::Request::new(message);
-        let metadata = grpc_request.metadata_mut();
+    /// Gives a message the metadata that services get, with the time that is left when there is an end to it. Nothing else
+    /// of the caller's headers goes through.
+    pub(crate) fn grpc_request<T>(&self, message: T, timeout: Option<Duration>) -> tonic::Request<T> {
+        let mut metadata = HeaderMap::with_capacity(METADATA);
         let headers = self.request.headers();
-        set(metadata, "authorization", self.admitted.authorization);
-        set(metadata, exchange::REQUEST_ID, Some(&self.exchange.request_id));
-        set(metadata, service::trace::TRACEPARENT, Some(&self.exchange.traceparent));
+        let mut set = |name: &'static str, value: Option<&str>, is_often_the_same: bool| {
+            if let Some(mut value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                value.set_sensitive(!is_often_the_same);
+                metadata.insert(HeaderName::from_static(name), value);
+            }
+        };
+        set("authorization", self.admitted.authorization, false);
+        set(exchange::REQUEST_ID, Some(&self.exchange.request_id), false);
+        set(service::trace::TRACEPARENT, Some(&self.exchange.traceparent), false);
         let tracestate = exchange::header(headers, "tracestate").filter(|state| state.len() <= MAX_FORWARDED_BYTES);
-        set(metadata, "tracestate", tracestate);
+        set("tracestate", tracestate, false);
         let user_agent =
             exchange::header(headers, "user-agent").map(|agent| agent.get(..MAX_FORWARDED_BYTES).unwrap_or(agent));
-        set(metadata, "x-user-agent", user_agent);
+        set("x-user-agent", user_agent, true);
         let client = self.exchange.client.map(|address| address.to_string());
-        set(metadata, "x-client-address", client.as_deref());
+        set("x-client-address", client.as_deref(), true);
+        set("grpc-timeout", timeout.map(deadline::grpc_timeout).as_deref(), false);
+        let mut grpc_request = tonic::Request::new(message);
+        *grpc_request.metadata_mut() = MetadataMap::from_headers(metadata);
         grpc_request
     }
 
@@ -240,10 +254,4 @@ pub(crate) fn split_raw_body(message: &Bytes) -> (&str, Bytes) {
         },
         data,
     )
-}
-
-fn set(metadata: &mut MetadataMap, key: &'static str, value: Option<&str>) {
-    if let Some(value) = value.and_then(|value| MetadataValue::<Ascii>::try_from(value).ok()) {
-        metadata.insert(key, value);
-    }
 }

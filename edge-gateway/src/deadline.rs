@@ -42,9 +42,38 @@ impl Deadline {
     }
 }
 
+/// As gRPC writes it: at most eight digits and a unit, never more than it is.
+pub(crate) fn grpc_timeout(timeout: Duration) -> String {
+    const LARGEST: u128 = 99_999_999;
+    let (microseconds, milliseconds) = (timeout.as_micros(), timeout.as_millis());
+    if microseconds <= LARGEST {
+        format!("{microseconds}u")
+    } else {
+        format!("{}m", milliseconds.min(LARGEST))
+    }
+}
+
 fn not_a_timeout() -> Problem {
     Problem::bad_request(
         "INVALID_REQUEST_TIMEOUT",
         "Request-Timeout is not a number of seconds above zero",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_has_eight_digits_and_is_never_longer_than_it_was() {
+        for (timeout, written) in [
+            (Duration::from_nanos(1_999), "1u"),
+            (Duration::from_secs(5), "5000000u"),
+            (Duration::from_micros(99_999_999), "99999999u"),
+            (Duration::from_micros(100_000_000), "100000m"),
+            (Duration::MAX, "99999999m"),
+        ] {
+            assert_eq!(grpc_timeout(timeout), written);
+        }
+    }
 }

@@ -10,6 +10,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use futures::Stream;
+use tonic::client::Grpc;
 use tonic::{Code, Status, Streaming};
 
 use crate::call::{Call, split_raw_body};
@@ -38,7 +39,8 @@ enum Format {
 pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpResponse, Problem> {
     let message = call.read_message(payload).await?;
     let path = &call.endpoint.rpc_path;
-    let opened = resilience::send(&mut call, message.into(), async |mut client, grpc_request| {
+    let opened = resilience::send(&mut call, message.into(), async |connection, grpc_request| {
+        let mut client = Grpc::new(connection);
         let answers = client.server_streaming(grpc_request, path.clone(), RawCodec).await?;
         let mut messages = answers.into_inner();
         let first = messages.message().await?;

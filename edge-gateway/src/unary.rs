@@ -7,7 +7,6 @@ use tonic::{Code, Status};
 use transcode::peek;
 
 use crate::call::Call;
-use crate::codec::RawCodec;
 use crate::endpoint::RequestEtag;
 use crate::etag::EntityTags;
 use crate::problem::Problem;
@@ -98,9 +97,8 @@ async fn send_for_each(
 pub(crate) async fn send(call: &mut Call<'_>, message: Bytes) -> Result<Result<Bytes, Status>, Problem> {
     let shadow = routing::shadow(call, &message);
     let path = &call.endpoint.rpc_path;
-    let answer = resilience::send(call, message, async |mut client, grpc_request| {
-        let answer = client.unary(grpc_request, path.clone(), RawCodec).await?;
-        Ok(answer.into_inner())
+    let answer = resilience::send(call, message, async |connection, grpc_request| {
+        connection.unary(grpc_request, path.clone()).await
     });
     let outcome = answer.await?.map(|(message, _ticket)| message);
     if let Some(shadow) = shadow {

@@ -32,8 +32,7 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     let mut client = Grpc::new(connection);
     let mut ticket = ticket.untimed();
     let (sender, pieces) = Pieces::channel();
-    let mut grpc_request = call.grpc_request(pieces);
-    grpc_request.set_timeout(call.deadline.remaining());
+    let grpc_request = call.grpc_request(pieces, Some(call.deadline.remaining()));
     let path = call.endpoint.rpc_path.clone();
     // A task of its own: were the call dropped with its caller, HTTP/2 would tell the service CANCEL, which a hyper
     // server takes for the end of the file. So it goes on until it has told that the pieces have ended too early.

@@ -7,7 +7,6 @@ use crate::upstream::{Connection, Picked, Ticket};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use tonic::Status;
-use tonic::client::Grpc;
 
 use super::Attempt;
 use super::figures::SecondAttempt;
@@ -24,7 +23,7 @@ type Answer<T> = Result<Result<(T, Ticket), Status>, Problem>;
 pub(crate) async fn send<T>(
     call: &mut Call<'_>,
     message: Bytes,
-    work: impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
+    work: impl AsyncFn(Connection, tonic::Request<Bytes>) -> Result<T, Status>,
 ) -> Answer<T> {
     let started = Instant::now();
     let edge = &call.worker.edge;
@@ -50,18 +49,18 @@ async fn attempt<T>(
     call: &Call<'_>,
     message: Bytes,
     now: Instant,
-    work: &impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
+    work: &impl AsyncFn(Connection, tonic::Request<Bytes>) -> Result<T, Status>,
 ) -> Answer<T> {
     let attempt = Attempt::begin(call, now)?;
     call.exchange.attempts.set(call.exchange.attempts.get() + 1);
     let Picked { connection, mut ticket } = call.pick().ok_or_else(Problem::unreachable)?;
-    let mut grpc_request = call.grpc_request(message);
-    match call.endpoint.output {
-        Output::Json | Output::Raw => grpc_request.set_timeout(call.deadline.remaining()),
+    let timeout = match call.endpoint.output {
+        Output::Json | Output::Raw => Some(call.deadline.remaining()),
         // The deadline is for the first message, the stream goes on for as long as it likes.
-        Output::JsonStream | Output::RawStream => {}
-    }
-    let answer = work(Grpc::new(connection), grpc_request);
+        Output::JsonStream | Output::RawStream => None,
+    };
+    let grpc_request = call.grpc_request(message, timeout);
+    let answer = work(connection, grpc_request);
     match call.deadline.limit(answer).await {
         Ok(outcome) => {
             ticket.note(&outcome);
@@ -109,7 +108,7 @@ fn may_send_again(call: &Call<'_>, kind: SecondAttempt) -> bool {
 async fn second<T>(
     call: &Call<'_>,
     message: Bytes,
-    work: &impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
+    work: &impl AsyncFn(Connection, tonic::Request<Bytes>) -> Result<T, Status>,
     pause: Duration,
     first: Answer<T>,
 ) -> Answer<T> {
@@ -126,7 +125,7 @@ async fn second<T>(
 async fn send_hedged<T>(
     call: &Call<'_>,
     message: Bytes,
-    work: &impl AsyncFn(Grpc<Connection>, tonic::Request<Bytes>) -> Result<T, Status>,
+    work: &impl AsyncFn(Connection, tonic::Request<Bytes>) -> Result<T, Status>,
     hedge_after: Duration,
 ) -> Answer<T> {
     let mut first = pin!(attempt(call, message.clone(), Instant::now(), work));

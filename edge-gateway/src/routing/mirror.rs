@@ -8,7 +8,6 @@ use anyhow::ensure;
 use bytes::Bytes;
 use prost_types::method_options::IdempotencyLevel;
 use tokio::sync::oneshot;
-use tonic::client::Grpc;
 use tonic::{Code, Request, Status};
 
 use super::budget::Budget;
@@ -16,7 +15,6 @@ use super::share::Share;
 use super::table::{Table, TargetIndex, share};
 use super::{MirrorSettings, Mirrored, MirroredLabels};
 use crate::call::Call;
-use crate::codec::RawCodec;
 use crate::upstream::{Destination, Picked, UpstreamIndex};
 
 pub(crate) struct Mirror {
@@ -66,8 +64,7 @@ impl Mirror {
             self.count("over_budget");
             return None;
         };
-        let mut grpc_request = call.grpc_request(message.clone());
-        grpc_request.set_timeout(call.deadline.remaining());
+        let grpc_request = call.grpc_request(message.clone(), Some(call.deadline.remaining()));
         let answer = answer(
             call.worker.target(table, self.target)?,
             grpc_request,
@@ -124,9 +121,7 @@ async fn answer(destination: Rc<Destination>, request: Request<Bytes>, path: htt
     let Some(Picked { connection, mut ticket }) = destination.for_calls() else {
         return Code::Unavailable;
     };
-    let outcome = Grpc::new(connection)
-        .unary::<Bytes, Bytes, _>(request, path, RawCodec)
-        .await;
+    let outcome = connection.unary(request, path).await;
     ticket.note(&outcome);
     outcome.map_or_else(|status| status.code(), |_| Code::Ok)
 }

@@ -198,6 +198,8 @@ pub enum Fate {
     GoAway,
     /// Resets the stream with REFUSED_STREAM, and answers what comes then on the same connection.
     Refuse,
+    /// Ends its first call with details that are no base64.
+    Babble,
     /// Never says anything.
     Silence,
 }
@@ -233,8 +235,9 @@ async fn meet(mut connection: TcpStream, fate: Option<Fate>, calls: Arc<AtomicUs
             while matches!(connection.read(&mut [0; 1024]).await, Ok(1..)) {}
         }
         Some(Fate::Silence) => while matches!(connection.read(&mut [0; 1024]).await, Ok(1..)) {},
-        Some(Fate::Refuse) => answer(connection, true, &calls).await,
-        None => answer(connection, false, &calls).await,
+        Some(Fate::Refuse) => answer(connection, Some(refuse), &calls).await,
+        Some(Fate::Babble) => answer(connection, Some(babble), &calls).await,
+        None => answer(connection, None, &calls).await,
     }
 }
 
@@ -254,13 +257,26 @@ async fn read_call(connection: &mut TcpStream) {
     }
 }
 
-async fn answer(connection: TcpStream, refuses_first: bool, calls: &AtomicUsize) {
+type Respond = h2::server::SendResponse<Bytes>;
+
+fn refuse(mut respond: Respond) {
+    respond.send_reset(h2::Reason::REFUSED_STREAM);
+}
+
+fn babble(mut respond: Respond) {
+    let head = http::Response::builder()
+        .header("content-type", "application/grpc")
+        .header("grpc-status", "5")
+        .header("grpc-status-details-bin", "no, this is nothing");
+    respond.send_response(head.body(()).unwrap(), true).unwrap();
+}
+
+async fn answer(connection: TcpStream, mut first: Option<fn(Respond)>, calls: &AtomicUsize) {
     let mut connection = h2::server::handshake(connection).await.unwrap();
-    let mut is_refused = refuses_first;
     while let Some(Ok((_request, mut respond))) = connection.accept().await {
         calls.fetch_add(1, Ordering::SeqCst);
-        if std::mem::take(&mut is_refused) {
-            respond.send_reset(h2::Reason::REFUSED_STREAM);
+        if let Some(first) = first.take() {
+            first(respond);
             continue;
         }
         let head = http::Response::builder()

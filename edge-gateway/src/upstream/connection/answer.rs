@@ -7,8 +7,8 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http_body::{Body, Frame};
 
-use super::Place;
 use super::upload::Uploading;
+use super::{Place, details};
 
 /// Dropping it before its end tells the service that nobody listens any more.
 pub(crate) struct Answer {
@@ -57,7 +57,11 @@ impl Body for Answer {
             }
         }
         let trailers = ready!(self.stream.poll_trailers(context));
-        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
+        let trailers = trailers?.map(|mut trailers| {
+            details::drop_unreadable(&mut trailers);
+            Ok(Frame::trailers(trailers))
+        });
+        Poll::Ready(trailers)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -204,3 +204,12 @@ async fn a_connection_that_is_dead_without_a_word_is_left_for_another_before_the
 
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn details_that_nobody_can_read_are_left_out() {
+    let (address, _) = listen(&[Fate::Babble]).await;
+    let app = start_before(address, "").await;
+
+    assert_eq!(get(&app, "/v1/read").await.status(), 404);
+    assert_eq!(get(&app, "/v1/read").await.status(), 200);
+}
