@@ -69,7 +69,7 @@ pub(crate) async fn check<'h>(policy: &Policy, verifier: &Verifier, headers: &'h
 }
 
 async fn verify<'h>(verifier: &Verifier, headers: &'h HeaderMap) -> Result<(Uuid, Verified, &'h str), Problem> {
-    let authorization = exchange::header(headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
+    let authorization = exchange::header(headers, header::AUTHORIZATION).unwrap_or_default();
     let token = bearer_token(authorization).ok_or_else(|| refused(Refusal::Missing))?;
     if authorization.len() > MAX_AUTHORIZATION_BYTES {
         return Err(refused(Refusal::Invalid));

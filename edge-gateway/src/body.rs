@@ -43,7 +43,7 @@ pub(crate) async fn next_piece(payload: &mut Payload, settings: ConnectionSettin
 /// JSON, or nothing said. A merge patch (RFC 7396) is what an update by mask is.
 pub(crate) fn check_is_json(request: &HttpRequest) -> Result<(), Problem> {
     let headers = request.headers();
-    if let Some(encoding) = exchange::header(headers, header::CONTENT_ENCODING.as_str())
+    if let Some(encoding) = exchange::header(headers, header::CONTENT_ENCODING)
         && !encoding.eq_ignore_ascii_case("identity")
     {
         return Err(unsupported("a body must not be compressed"));
@@ -68,7 +68,7 @@ pub(crate) fn check_is_json(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 pub(crate) fn check_declared_length(request: &HttpRequest, limit: u64) -> Result<(), Problem> {
-    let declared = exchange::header(request.headers(), header::CONTENT_LENGTH.as_str());
+    let declared = exchange::header(request.headers(), header::CONTENT_LENGTH);
     match declared.and_then(|length| length.parse::<u64>().ok()) {
         Some(length) if length > limit => Err(too_large(limit)),
         _ => Ok(()),

@@ -4,31 +4,25 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::http::header;
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use transcode::{Body, Found, Match, peek};
 use uuid::Uuid;
 
 use crate::access::{self, Admitted};
-use crate::deadline::{self, Deadline};
+use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
 use crate::problem::{EndedCall, Problem};
 use crate::routing::Asked;
 use crate::upstream::Picked;
 use crate::worker::{Way, Worker};
-use crate::{body, idempotency};
+use crate::{body, idempotency, metadata};
 
 /// google.api.HttpBody: `string content_type = 1; bytes data = 2`.
 pub(crate) const CONTENT_TYPE: u32 = 1;
 pub(crate) const DATA: u32 = 2;
-/// Of each header that a caller may fill as it likes: services take 16 KiB of them all, and refuse the call above.
-const MAX_FORWARDED_BYTES: usize = 512;
-
-/// With gRPC's own, no more entries than this.
-const METADATA: usize = 10;
 
 /// A request that was found worth a call.
 pub(crate) struct Call<'a> {
@@ -101,7 +95,7 @@ impl Call<'_> {
             return self.message(&[]);
         }
         self.check_room()?;
-        let length = exchange::header(self.request.headers(), "content-length");
+        let length = exchange::header(self.request.headers(), header::CONTENT_LENGTH);
         if self.endpoint.input == Input::Json && length != Some("0") {
             body::check_is_json(self.request)?;
         }
@@ -129,7 +123,7 @@ impl Call<'_> {
                 read.map_err(|error| Problem::invalid_fields(error.violations))?;
             }
             Input::Raw(raw) | Input::Upload(raw) => {
-                let content_type = exchange::header(self.request.headers(), "content-type").unwrap_or_default();
+                let content_type = exchange::header(self.request.headers(), header::CONTENT_TYPE).unwrap_or_default();
                 push_raw_body(raw, content_type, content, &mut wire);
             }
         }
@@ -171,30 +165,10 @@ impl Call<'_> {
         }
     }
 
-    /// Gives a message the metadata that services get, with the time that is left when there is an end to it. Nothing else
-    /// of the caller's headers goes through.
+    /// Gives a message its metadata, with the time that is left when there is an end to it.
     pub(crate) fn grpc_request<T>(&self, message: T, timeout: Option<Duration>) -> tonic::Request<T> {
-        let mut metadata = HeaderMap::with_capacity(METADATA);
-        let headers = self.request.headers();
-        let mut set = |name: &'static str, value: Option<&str>, is_often_the_same: bool| {
-            if let Some(mut value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
-                value.set_sensitive(!is_often_the_same);
-                metadata.insert(HeaderName::from_static(name), value);
-            }
-        };
-        set("authorization", self.admitted.authorization, false);
-        set(exchange::REQUEST_ID, Some(&self.exchange.request_id), false);
-        set(service::trace::TRACEPARENT, Some(&self.exchange.traceparent), false);
-        let tracestate = exchange::header(headers, "tracestate").filter(|state| state.len() <= MAX_FORWARDED_BYTES);
-        set("tracestate", tracestate, false);
-        let user_agent =
-            exchange::header(headers, "user-agent").map(|agent| agent.get(..MAX_FORWARDED_BYTES).unwrap_or(agent));
-        set("x-user-agent", user_agent, true);
-        let client = self.exchange.client.map(|address| address.to_string());
-        set("x-client-address", client.as_deref(), true);
-        set("grpc-timeout", timeout.map(deadline::grpc_timeout).as_deref(), false);
         let mut grpc_request = tonic::Request::new(message);
-        *grpc_request.metadata_mut() = MetadataMap::from_headers(metadata);
+        *grpc_request.metadata_mut() = metadata::of(self, timeout);
         grpc_request
     }
 

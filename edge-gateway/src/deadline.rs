@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 
 use crate::exchange::header;
 use crate::problem::Problem;
 
 /// Seconds that the caller is ready to wait, such as `1.5`.
-const REQUEST_TIMEOUT: &str = "request-timeout";
+const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("request-timeout");
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use service::trace;
 use uuid::Uuid;
 
@@ -13,7 +13,9 @@ use crate::client::{self, ClientSettings};
 use crate::limit::Standing;
 use crate::problem::Occurrence;
 
-pub(crate) const REQUEST_ID: &str = "x-request-id";
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static(trace::TRACEPARENT);
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 #[derive(Clone)]
@@ -67,7 +69,7 @@ impl Exchange {
     }
 }
 
-pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
@@ -84,7 +86,7 @@ fn request_id(headers: &HeaderMap) -> String {
 
 /// Where no spans are collected: the caller's trace goes on, or one begins that nobody records.
 fn traceparent(headers: &HeaderMap) -> String {
-    match header(headers, trace::TRACEPARENT).filter(|parent| is_traceparent(parent)) {
+    match header(headers, TRACEPARENT).filter(|parent| is_traceparent(parent)) {
         Some(parent) => parent.to_owned(),
         None => {
             let span = Uuid::new_v4().simple().to_string();

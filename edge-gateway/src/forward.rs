@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
@@ -34,7 +34,7 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload) -> HttpRespon
     let worker: Rc<Worker> = Rc::clone(request.app_data().expect("the app is made with its worker"));
     // Below what is logged by default: it costs a tenth of a request, and is made only for those who collect spans.
     let span = tracing::debug_span!("request");
-    trace::adopt(&span, exchange::header(request.headers(), trace::TRACEPARENT));
+    trace::adopt(&span, exchange::header(request.headers(), exchange::TRACEPARENT));
     async move {
         let mut exchange = Exchange::begin(&request, worker.edge.settings.load().client, started);
         let outcome = forward(&worker, &request, payload, &mut exchange).await;
@@ -196,10 +196,10 @@ fn stamp(edge: &Edge, request: &HttpRequest, response: &mut HttpResponse, exchan
     let settings = edge.settings.load();
     let headers = response.headers_mut();
     if let Ok(request_id) = HeaderValue::from_str(&exchange.request_id) {
-        headers.insert(HeaderName::from_static(exchange::REQUEST_ID), request_id);
+        headers.insert(exchange::REQUEST_ID, request_id);
     }
     if let Ok(traceparent) = HeaderValue::from_str(&exchange.traceparent) {
-        headers.insert(HeaderName::from_static(trace::TRACEPARENT), traceparent);
+        headers.insert(exchange::TRACEPARENT, traceparent);
     }
     if let Some(standing) = exchange.standing.take() {
         standing.stamp(headers);

@@ -26,6 +26,7 @@ mod idempotency;
 mod lifecycle;
 mod limit;
 mod mask;
+mod metadata;
 mod observe;
 mod openapi;
 mod own;

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, HttpResponse};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -125,7 +126,7 @@ pub(crate) fn answered(worker: &Worker, request: &HttpRequest, exchange: &Exchan
 /// Nothing in it that a caller may not want to be seen by others: no token, no path, no query.
 fn log(method: &str, route: &str, request: &HttpRequest, exchange: &Exchange, response: &HttpResponse) {
     let elapsed = exchange.started.elapsed();
-    let request_bytes = exchange::header(request.headers(), "content-length");
+    let request_bytes = exchange::header(request.headers(), CONTENT_LENGTH);
     tracing::info!(
         http.method = method,
         http.route = route,

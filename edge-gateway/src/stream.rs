@@ -66,7 +66,7 @@ fn format(call: &Call<'_>) -> Format {
     if call.endpoint.output == Output::RawStream {
         return Format::Raw;
     }
-    let accept = exchange::header(call.request.headers(), header::ACCEPT.as_str()).unwrap_or_default();
+    let accept = exchange::header(call.request.headers(), header::ACCEPT).unwrap_or_default();
     let place = |content_type| accept.find(content_type);
     match (place("application/x-ndjson"), place("text/event-stream")) {
         (Some(_), None) => Format::Lines,

@@ -43,7 +43,7 @@ pub(super) enum CacheStatus {
 
 impl Wish {
     pub(super) fn of(request: &HttpRequest) -> Self {
-        match exchange::header(request.headers(), header::CACHE_CONTROL.as_str()) {
+        match exchange::header(request.headers(), header::CACHE_CONTROL) {
             None => Self::Any,
             Some(directives) => Self::read(directives),
         }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures::{TryFutureExt, future};
@@ -16,7 +17,7 @@ use crate::body;
 use crate::call::push_raw_body;
 use crate::connection::ConnectionSettings;
 use crate::endpoint::RawBody;
-use crate::exchange::header;
+use crate::exchange;
 use crate::problem::Problem;
 
 /// What a form may have besides its file: the parser keeps that in memory. It is behind by up to two chunks of Actix, which
@@ -36,8 +37,8 @@ pub(super) struct File {
 impl File {
     pub(super) fn of(request: &HttpRequest, raw: RawBody, fields: Vec<u8>) -> Self {
         let headers = request.headers();
-        let content_type = header(headers, "content-type").unwrap_or_default().to_owned();
-        let name = header(headers, "content-disposition").and_then(file_name);
+        let content_type = exchange::header(headers, CONTENT_TYPE).unwrap_or_default().to_owned();
+        let name = exchange::header(headers, CONTENT_DISPOSITION).and_then(file_name);
         Self {
             raw,
             fields,
