@@ -33,6 +33,8 @@ pub(crate) struct Exchange {
     pub(crate) upstream: Duration,
     /// How often the service was asked.
     pub(crate) attempts: Cell<u32>,
+    /// Whether an attempt without an answer may have done what was asked.
+    pub(crate) may_be_done: Cell<bool>,
 }
 
 impl Exchange {
@@ -47,6 +49,7 @@ impl Exchange {
             standing: None,
             upstream: Duration::ZERO,
             attempts: Cell::new(0),
+            may_be_done: Cell::new(false),
         }
     }
 

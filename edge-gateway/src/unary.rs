@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use transcode::peek;
 
 use crate::call::Call;
-use crate::endpoint::RequestEtag;
+use crate::endpoint::{RequestEtag, Success};
 use crate::etag::EntityTags;
 use crate::problem::Problem;
 use crate::{cache, resilience, respond, routing};
@@ -29,8 +29,16 @@ pub(crate) async fn answer(mut call: Call<'_>, payload: Payload) -> Result<HttpR
     };
     match outcome {
         Ok(message) => respond::success(&call, &message),
+        Err(status) if is_gone_as_asked(&call, &status) => respond::success(&call, &Bytes::new()),
         Err(status) => Err(call.problem(&status)),
     }
+}
+
+/// What the second attempt to delete something did not find, the first may have deleted before its connection broke. It is gone,
+/// as the caller wants it.
+fn is_gone_as_asked(call: &Call<'_>, status: &Status) -> bool {
+    let was_deleting = call.endpoint.success == Success::NoContent && call.exchange.may_be_done.get();
+    was_deleting && status.code() == Code::NotFound
 }
 
 /// What must be true of the resource before the call may change it.

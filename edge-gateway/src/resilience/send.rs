@@ -81,9 +81,11 @@ fn pause_before_second<T>(call: &Call<'_>, message: &[u8], answer: &Answer<T>) -
     let endpoint = call.endpoint;
     let is_harmless = || endpoint.repeat.is_harmless(endpoint.request_etag, message);
     let retry = call.worker.edge.settings.load().retry;
-    if !retry.enabled || !Fault::of(status).may_be_repeated(is_harmless()) {
+    let fault = Fault::of(status);
+    if !retry.enabled || !fault.may_be_repeated(is_harmless()) {
         return None;
     }
+    call.exchange.may_be_done.set(fault.may_be_done());
     let pause = match Pushback::of(status) {
         Pushback::None => retry.pause(rand::random()),
         Pushback::After(pause) => pause,

@@ -70,6 +70,14 @@ impl Fault {
         }
     }
 
+    /// Whether the service may have done what was asked although it has not said so.
+    pub(super) fn may_be_done(self) -> bool {
+        match self {
+            Self::Broken | Self::Unavailable | Self::Internal | Self::TimedOut => true,
+            Self::Unreachable | Self::NotProcessed | Self::None => false,
+        }
+    }
+
     /// Whether a second attempt may help. `is_harmless`: the service may work on the call twice.
     pub(super) fn may_be_repeated(self, is_harmless: bool) -> bool {
         match self {
@@ -150,6 +158,21 @@ mod tests {
         ] {
             assert_eq!(fault.may_be_repeated(false), always, "{fault:?}");
             assert_eq!(fault.may_be_repeated(true), when_harmless, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_service_has_not_seen_or_has_answered_is_known_not_to_be_done() {
+        for (fault, may_be_done) in [
+            (Fault::Unreachable, false),
+            (Fault::NotProcessed, false),
+            (Fault::Broken, true),
+            (Fault::Unavailable, true),
+            (Fault::Internal, true),
+            (Fault::TimedOut, true),
+            (Fault::None, false),
+        ] {
+            assert_eq!(fault.may_be_done(), may_be_done, "{fault:?}");
         }
     }
 

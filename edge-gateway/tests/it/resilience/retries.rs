@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{get, metric, reason, unavailable};
 use crate::app::App;
-use crate::unsteady::{Fate, Unsteady, listen, start, start_before};
+use crate::unsteady::{Fate, Step, Unsteady, listen, start, start_before};
 
 async fn change(app: &App, method: &str, body: serde_json::Value) -> u16 {
     let response = app.request(method, "/v1/things").json(&body).send().await.unwrap();
@@ -179,6 +179,26 @@ async fn a_connection_that_breaks_during_a_call_is_only_safe_for_what_may_be_rep
         assert_eq!(change(&app, method, json!({"name": "x"})).await, status, "{method}");
 
         assert_eq!(calls.load(Ordering::SeqCst), expected_calls, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_second_attempt_does_not_find_the_first_may_have_removed() {
+    let missing = Status::not_found("no such thing");
+    for (first, method, path, expected) in [
+        (unavailable(), "DELETE", "/v1/things/x", 204),
+        // Nothing was removed before: it was never there.
+        (missing.clone(), "DELETE", "/v1/things/x", 404),
+        // Replacing removes nothing.
+        (unavailable(), "PUT", "/v1/things", 404),
+    ] {
+        let service = Arc::new(Unsteady::default());
+        let app = start(&service, "").await;
+        service.next([Step::Fail(first.clone()), Step::Fail(missing.clone())]);
+
+        let response = app.request(method, path).json(&json!({})).send().await.unwrap();
+
+        assert_eq!(response.status(), expected, "{method} after {first:?}");
     }
 }
 
