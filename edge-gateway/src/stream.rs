@@ -1,6 +1,6 @@
 //! Calls with many answers, as server-sent events or as lines of JSON.
 
-use std::convert::Infallible;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -114,14 +114,14 @@ impl Answers {
         }
     }
 
-    fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> {
         futures::stream::unfold(self, |mut answers| async move {
             let chunk = answers.next_chunk().await?;
-            Some((Ok(chunk), answers))
+            Some((chunk, answers))
         })
     }
 
-    async fn next_chunk(&mut self) -> Option<Bytes> {
+    async fn next_chunk(&mut self) -> Option<io::Result<Bytes>> {
         if self.is_over {
             return None;
         }
@@ -134,28 +134,29 @@ impl Answers {
                 message = self.messages.message() => return match message {
                     Ok(Some(message)) => Some(self.render(&message)),
                     Ok(None) => None,
-                    Err(status) => self.end(&self.problem(&status)),
+                    Err(status) => Some(self.end(&self.problem(&status))),
                 },
-                () = stopping.cancelled() => return self.end(&stopping_problem()),
+                () = stopping.cancelled() => return Some(self.end(&stopping_problem())),
                 () = tokio::time::sleep(HEARTBEAT) => if self.format == Format::Events {
-                    return Some(Bytes::from_static(b": still here\n\n"));
+                    return Some(Ok(Bytes::from_static(b": still here\n\n")));
                 },
             }
         }
     }
 
-    fn render(&mut self, message: &Bytes) -> Bytes {
+    fn render(&mut self, message: &Bytes) -> io::Result<Bytes> {
         if self.format == Format::Raw {
-            return split_raw_body(message).1;
+            return Ok(split_raw_body(message).1);
         }
         match respond::json(&self.worker.edge, self.route, message) {
-            Ok(json) => self.frame("data: ", &json),
-            Err(problem) => self.end(&problem).unwrap_or_default(),
+            Ok(json) => Ok(self.frame("data: ", &json)),
+            Err(problem) => self.end(&problem),
         }
     }
 
-    /// What went wrong, as the last chunk. Raw bytes have no room for it: they end without their end being marked.
-    fn end(&mut self, problem: &Problem) -> Option<Bytes> {
+    /// What went wrong, as the last chunk. Raw bytes have no room for it: the connection ends before they do, or they would look
+    /// whole.
+    fn end(&mut self, problem: &Problem) -> io::Result<Bytes> {
         self.is_over = true;
         let occurrence = Occurrence {
             path: &self.path,
@@ -164,12 +165,12 @@ impl Answers {
         };
         let json = problem.to_json(occurrence);
         match self.format {
-            Format::Events => Some(self.frame("event: error\ndata: ", &json)),
+            Format::Events => Ok(self.frame("event: error\ndata: ", &json)),
             Format::Lines => {
                 let line = [b"{\"error\":".as_slice(), &json, b"}"].concat();
-                Some(self.frame("", &line))
+                Ok(self.frame("", &line))
             }
-            Format::Raw => None,
+            Format::Raw => Err(io::Error::other("the stream broke off")),
         }
     }
 

@@ -156,6 +156,7 @@ pub async fn call(seen: Arc<Seen>, rpc: &str, request: Request<Streaming<Bytes>>
         "UpdateBook" => update(&seen, decode(&message)?),
         "DeleteBook" => delete(&decode(&message)?),
         "WatchBook" => Ok(watch(seen, &decode(&message)?)),
+        "DownloadScan" => Ok(download(&decode(&message)?)),
         "GetScan" => Ok(one(&scan(&decode(&message)?))),
         "Fail" => Err(fail(&decode(&message)?)),
         "Sleep" => {
@@ -304,6 +305,13 @@ fn watch(seen: Arc<Seen>, request: &Get) -> Answers {
         }
     };
     stream(futures::stream::iter(changes).chain(futures::stream::once(last).filter_map(std::future::ready)))
+}
+
+/// Three pieces, then what the id says: an end, or an error.
+fn download(request: &Get) -> Answers {
+    let pieces = (0..3).map(|_| Ok(scan(&Get::default()).encode_to_vec().into()));
+    let error = (request.id == "fails").then(|| Err(Status::data_loss("unreadable")));
+    stream(futures::stream::iter(pieces.chain(error)))
 }
 
 /// Whether the file came whole; a call that its caller gives up is dropped where it stands.

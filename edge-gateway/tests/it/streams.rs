@@ -118,6 +118,21 @@ async fn answers_come_when_they_are_there_and_the_call_ends_with_its_caller() {
 }
 
 #[tokio::test]
+async fn a_download_that_breaks_off_does_not_look_whole() {
+    let app = App::start().await;
+    let download = async |id: &str| {
+        let response = app.get(&format!("/v1/scans/{id}:download")).send().await?;
+        response.bytes().await
+    };
+
+    let whole = download("7").await.unwrap();
+    let broken = download("fails").await;
+
+    assert_eq!(whole, b"\x89PNG".repeat(3));
+    assert!(broken.is_err(), "{broken:?}");
+}
+
+#[tokio::test]
 async fn a_stream_ends_when_the_edge_stops() {
     let app = App::start().await;
     let response = app.get("/v1/books/forever:watch").send().await.unwrap();
