@@ -73,6 +73,27 @@ pub(crate) fn title(status: StatusCode, code: Code) -> &'static str {
     }
 }
 
+/// What is said of a call that failed without a reason of the service's own.
+pub(crate) fn detail(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "the call was answered",
+        Code::Cancelled => "the call was given up before it was answered",
+        Code::Unknown | Code::Internal | Code::DataLoss => "internal error",
+        Code::InvalidArgument => "the service does not understand the request",
+        Code::DeadlineExceeded => "the service did not answer in time",
+        Code::NotFound => "the service has nothing of that name",
+        Code::AlreadyExists => "the service has something of that name already",
+        Code::PermissionDenied => "the service does not let this caller do this",
+        Code::ResourceExhausted => "the service has no room for the call at the moment",
+        Code::FailedPrecondition => "the service cannot do this as things are",
+        Code::Aborted => "the service gave the call up because of another one",
+        Code::OutOfRange => "the request asks for more than there is",
+        Code::Unimplemented => "the service does not know the call",
+        Code::Unavailable => "the service cannot answer at the moment",
+        Code::Unauthenticated => "the service does not know the caller",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{http_status, name, named};

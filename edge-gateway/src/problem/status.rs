@@ -35,18 +35,15 @@ impl Problem {
             call.warn(status, "upstream connection failed");
             return Self::unreachable();
         }
-        let mut problem = Self::new(
-            code::http_status(status.code()),
-            status.code(),
-            "",
-            status.message().to_owned(),
-        );
+        let (http_status, detail) = (code::http_status(status.code()), code::detail(status.code()));
+        let mut problem = Self::new(http_status, status.code(), "", detail);
         problem.domain = Cow::Borrowed("");
         problem.add_details(status);
-        if problem.status == StatusCode::INTERNAL_SERVER_ERROR && problem.reason.is_empty() {
-            // Written by a library, about what is inside.
-            call.warn(status, "upstream failed");
-            problem.detail = Cow::Borrowed("internal error");
+        if problem.reason.is_empty() {
+            // Services give a reason with what they say to callers; this was written by a library or a proxy, about what is inside.
+            call.warn(status, "upstream failed without a reason");
+        } else {
+            problem.detail = Cow::Owned(status.message().to_owned());
         }
         if status.code() == Code::Aborted && is_conditional && problem.reason == ETAG_MISMATCH {
             problem.status = StatusCode::PRECONDITION_FAILED;

@@ -348,7 +348,9 @@ async fn create_scan(seen: &Seen, mut messages: Streaming<Bytes>) -> Result<Answ
             scan.request_id = piece.request_id;
         }
         if scan.file_name == "refused" {
-            return Err(Status::failed_precondition("no more scans today"));
+            let details = ErrorDetails::with_error_info("NO_MORE_SCANS", "library", []);
+            let message = "no more scans today";
+            return Err(Status::with_error_details(Code::FailedPrecondition, message, details));
         }
         scan.messages += 1;
         scan.size_bytes += file.data.len() as i64;

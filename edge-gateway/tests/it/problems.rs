@@ -53,6 +53,18 @@ async fn what_failed_inside_is_told_only_as_the_service_tells_it() {
 }
 
 #[tokio::test]
+async fn words_that_no_service_has_given_a_reason_for_stay_inside() {
+    let app = App::start().await;
+
+    for code in 1..=16 {
+        let response = app.get(&format!("/v1/fail/{code}")).send().await.unwrap();
+        let problem = problem(response).await;
+        assert_ne!(problem["detail"], "failed as asked", "{problem}");
+        assert_ne!(problem["detail"], problem["title"], "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn a_field_is_named_as_the_caller_sees_it() {
     let app = App::start().await;
 
