@@ -20,9 +20,14 @@ pub(super) struct Bucket {
     asked_at: Option<Micros>,
     /// One lease is under way at a time, or many requests at once would each take one.
     leasing_until: Micros,
-    /// Until then, whatever costs at least so much is refused.
-    refused_until: Micros,
-    refused_cost: u32,
+    refusal: Option<Refusal>,
+}
+
+/// What Redis has refused. Until then, whatever costs at least so much is refused, unless the limit has changed.
+struct Refusal {
+    rate: Rate,
+    cost: u32,
+    until: Micros,
 }
 
 /// What the edge wants of Redis: tokens for one call, and a lease.
@@ -51,8 +56,10 @@ impl Bucket {
         if self.spend(cost) {
             return Step::Decided(Decision::Allowed);
         }
-        if now < self.refused_until && cost >= self.refused_cost {
-            let retry_in = self.refused_until - now;
+        if let Some(refusal) = &self.refusal
+            && refusal.holds(rule.rate, cost, now)
+        {
+            let retry_in = refusal.until - now;
             return Step::Decided(Decision::Refused { retry_in });
         }
         let extra = self.begin_lease(rule, now);
@@ -73,8 +80,11 @@ impl Bucket {
         self.full_at = now + taken.full_in;
         self.end_lease(ask);
         if taken.granted < ask.cost {
-            self.refused_until = now + taken.retry_in;
-            self.refused_cost = ask.cost;
+            self.refusal = Some(Refusal {
+                rate: rule.rate,
+                cost: ask.cost,
+                until: now + taken.retry_in,
+            });
             let retry_in = taken.retry_in;
             return Decision::Refused { retry_in };
         }
@@ -148,6 +158,12 @@ impl Bucket {
             self.leasing_until = now + LEASE_TIMEOUT;
         }
         extra
+    }
+}
+
+impl Refusal {
+    fn holds(&self, rate: Rate, cost: u32, now: Micros) -> bool {
+        now < self.until && cost >= self.cost && rate == self.rate
     }
 }
 

@@ -215,6 +215,25 @@ fn a_refusal_is_remembered_until_the_call_can_be_paid() {
 }
 
 #[test]
+fn a_refusal_does_not_outlive_the_limit_that_it_was_made_by() {
+    let mut world = World::new(rule(1_000_000, 5, 0), 1, 0);
+    let call = |after| Call {
+        after,
+        edge: 0,
+        cost: 1,
+    };
+    for _ in 0..5 {
+        assert!(world.call(&call(0)));
+    }
+    assert!(!world.call(&call(0)));
+
+    world.rule = rule(1_000, 50, 0);
+
+    assert!(!world.call(&call(0)), "Redis takes the bucket for an empty one");
+    assert!(world.call(&call(1_000)));
+}
+
+#[test]
 fn a_cheaper_call_is_not_refused_for_a_dear_one() {
     let mut world = World::new(rule(1_000, 5, 0), 1, 0);
 
