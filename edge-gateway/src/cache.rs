@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use bytes::Bytes;
 use service::metrics::Metrics;
 use uuid::Uuid;
@@ -172,7 +173,7 @@ async fn fetch_together(call: &mut Call<'_>, keeping: &Keeping, key: &Key) -> Re
             Some(Landing::Answered(kept)) => return Ok((kept, Fetched::Together)),
             Some(Landing::Unavailable(problem)) => return Err(problem),
             Some(Landing::ForItsCallerAlone) => return fetch(call, key, true).await,
-            // The one that was asking has hung up.
+            // The one that was asking has hung up, or has run out of time.
             None => {}
         }
     }
@@ -191,13 +192,15 @@ async fn lead(
         return Ok((kept, Fetched::Together));
     }
     let outcome = fetch(call, key, true).await;
-    leader.land(match &outcome {
-        Ok((kept, _)) => Landing::Answered(Arc::clone(kept)),
-        Err(problem) if problem.status == actix_web::http::StatusCode::SERVICE_UNAVAILABLE => {
-            Landing::Unavailable(problem.clone())
+    match &outcome {
+        Ok((kept, _)) => leader.land(Landing::Answered(Arc::clone(kept))),
+        Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+            leader.land(Landing::Unavailable(problem.clone()));
         }
-        Err(_) => Landing::ForItsCallerAlone,
-    });
+        // It had less time than the others have left: one of them asks next, and the rest wait for that one.
+        Err(problem) if problem.status == StatusCode::GATEWAY_TIMEOUT => drop(leader),
+        Err(_) => leader.land(Landing::ForItsCallerAlone),
+    }
     outcome
 }
 

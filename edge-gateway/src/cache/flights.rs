@@ -40,7 +40,7 @@ pub(crate) enum Flight {
     Follow(Follower),
 }
 
-/// Asks the service. Dropped without landing, because its caller hung up, it leaves the lead to another.
+/// Asks the service. Dropped without landing, because its caller hung up or its time is over, it leaves the lead to another.
 pub(crate) struct Leader {
     reads: Reads,
     key: FlightKey,

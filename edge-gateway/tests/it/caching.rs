@@ -204,6 +204,32 @@ async fn who_waits_for_a_caller_that_hangs_up_asks_for_itself() {
 }
 
 #[tokio::test]
+async fn when_a_caller_in_a_hurry_gives_up_one_of_those_who_wait_asks_for_all() {
+    let app = start().await;
+    let token = app.issuer.access_token(Uuid::now_v7());
+    let gate = app.seen.gate.write().await;
+
+    let request = app.get("/v1/notes/7").bearer_auth(&token);
+    let hasty = tokio::spawn(request.header("request-timeout", "2").send());
+    wait_for_reads(&app, 1).await;
+    let patient: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(app.get("/v1/notes/7").bearer_auth(&token).send()))
+        .collect();
+    app.wait_for_figure("edge_cache_answers_total{outcome=\"collapsed\"} 8")
+        .await;
+    assert_eq!(hasty.await.unwrap().unwrap().status(), 504);
+    // All but the one that asks now have joined again.
+    app.wait_for_figure("edge_cache_answers_total{outcome=\"collapsed\"} 15")
+        .await;
+    drop(gate);
+
+    for response in join_all(patient).await {
+        assert_eq!(response.unwrap().unwrap().status(), 200);
+    }
+    assert_eq!(reads(&app), 2);
+}
+
+#[tokio::test]
 async fn an_error_is_not_kept_and_is_each_callers_own() {
     let app = start().await;
     let token = app.issuer.access_token(Uuid::now_v7());
