@@ -13,7 +13,7 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Where there is no other, giving up early wins nothing.
 pub(crate) const ONLY_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// One connection may break for reasons of its own; so many in a row, without an answer between them, do not.
 const BROKEN_IN_A_ROW: u32 = 3;
 

@@ -228,6 +228,22 @@ async fn a_version_that_is_gone_means_another_list_that_replaces_everything() {
 }
 
 #[tokio::test]
+async fn a_version_at_which_the_watch_always_fails_is_left_by_another_list() {
+    let (one, other) = (Replica::start().await, Replica::start().await);
+    let api = FakeApi::default();
+    api.put_replica("books-a", &one);
+    let (_serving, app) = start(&api).await;
+    answered_with(&app, 200).await;
+    watched(&api).await;
+
+    api.fail_after_now();
+    api.put_replica("books-b", &other);
+
+    call_until(&app, "the new one gets calls", || other.calls() > 0).await;
+    assert_eq!(api.lists(), 2);
+}
+
+#[tokio::test]
 async fn what_was_known_stays_while_the_api_is_away() {
     let (one, other) = (Replica::start().await, Replica::start().await);
     let api = FakeApi::default();

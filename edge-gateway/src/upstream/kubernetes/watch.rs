@@ -2,6 +2,7 @@
 //! force for as long as the API cannot be reached.
 
 use std::sync::Weak;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use super::api::{Answer, ApiClient};
 use super::lines::Lines;
 use super::slices::Slices;
 use crate::upstream::address::ServicePort;
-use crate::upstream::endpoints::{Endpoints, pause};
+use crate::upstream::endpoints::{Endpoints, LONGEST_PAUSE, pause};
 
 const GONE: u64 = 410;
 
@@ -23,7 +24,7 @@ pub(super) struct Watch {
     slices: Slices,
     /// Up to where the slices are known; nothing before the first list, and when the API has forgotten so old a version.
     version: Option<String>,
-    /// Turns that ended without news.
+    /// Turns in a row that ended soon, and without news.
     failures: u32,
 }
 
@@ -53,6 +54,11 @@ enum Ended {
     Gone,
 }
 
+/// A turn that has held for as long as one waits at most was a good one, however little there was to tell.
+fn failures_after(failures: u32, lasted: Duration) -> u32 {
+    if lasted >= LONGEST_PAUSE { 1 } else { failures + 1 }
+}
+
 impl Watch {
     pub(super) fn new(api: ApiClient, of: ServicePort, zone: Option<&str>, endpoints: Weak<Endpoints>) -> Self {
         Self {
@@ -69,6 +75,7 @@ impl Watch {
     /// Until nobody has the endpoints any more.
     pub(super) async fn run(mut self) {
         while self.endpoints.strong_count() > 0 {
+            let (began, version_before) = (Instant::now(), self.version.clone());
             match self.turn().await {
                 Ok(Ended::Cut) => {}
                 Ok(Ended::Gone) => self.version = None,
@@ -78,7 +85,11 @@ impl Watch {
                     "endpoints cannot be watched, those that are known stay"
                 ),
             }
-            self.failures += 1;
+            if self.version == version_before {
+                // The API may always fail at this version: it would be asked about it for ever.
+                self.version = None;
+            }
+            self.failures = failures_after(self.failures, began.elapsed());
             tokio::time::sleep(pause(self.failures, rand::random())).await;
         }
     }
@@ -161,5 +172,16 @@ impl Watch {
                 "the endpoints of a service have changed"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_watch_that_holds_is_no_failure() {
+        assert_eq!(failures_after(7, Duration::from_secs(1)), 8);
+        assert_eq!(failures_after(7, Duration::from_secs(240)), 1);
     }
 }

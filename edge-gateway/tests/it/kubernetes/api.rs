@@ -126,6 +126,14 @@ impl FakeApi {
         cluster.watchers.clear();
     }
 
+    /// From now on, every watch that begins before this moment ends here with an error.
+    pub fn fail_after_now(&self) {
+        let mut cluster = self.0.lock().unwrap();
+        cluster.version += 1;
+        cluster.tell("ERROR", &json!({"kind": "Status", "code": 500, "message": "etcd"}));
+        cluster.watchers.clear();
+    }
+
     pub fn require(&self, token: &str) {
         self.0.lock().unwrap().token = Some(token.to_owned());
     }
