@@ -12,10 +12,12 @@ use crate::{
     store::{self, Cursor},
 };
 
-/// As much as Postgres reads in some ten milliseconds.
-const AT_ONCE: usize = 500;
+/// As much as Postgres reads in some milliseconds; were all of them as long as may be, 50 MB.
+const AT_ONCE: usize = 100;
 /// How many bookmarks one call looks at, so that it ends in time whatever is asked.
 const MOST_LOOKED_AT: usize = 5_000;
+/// How long these may be together, some 3 KiB each.
+const MOST_BYTES_LOOKED_AT: usize = 16 * 1024 * 1024;
 
 impl Bookmarks {
     /// The answer says that it is degraded: in the list's order, without ranks, and uncounted.
@@ -27,12 +29,13 @@ impl Bookmarks {
         self.search.without_index.inc();
         let order = listing.order.unwrap_or(Order::NewestFirst);
         let mut page = Page::new(listing.size);
-        let mut looked_at = 0;
+        let (mut looked_at, mut bytes_looked_at) = (0, 0);
         let mut is_end = false;
-        while !page.is_full && !is_end && looked_at < MOST_LOOKED_AT {
+        while !page.is_full && !is_end && looked_at < MOST_LOOKED_AT && bytes_looked_at < MOST_BYTES_LOOKED_AT {
             let size = i64::try_from(AT_ONCE).expect("it is small");
             let bookmarks = store::list(&self.pool, listing.owner, order, after.as_ref(), size).await?;
             looked_at += bookmarks.len();
+            bytes_looked_at += bookmarks.iter().map(|bookmark| bookmark.content.bytes()).sum::<usize>();
             is_end = bookmarks.len() < AT_ONCE;
             for (bookmark, is_met) in judged(&listing.query, bookmarks).await? {
                 if is_met && !page.takes(listing, &bookmark) {

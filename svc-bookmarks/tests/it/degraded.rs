@@ -99,3 +99,22 @@ async fn a_call_looks_at_so_many_and_the_next_page_goes_on() {
     assert_eq!(titles(&second), ["needle"]);
     assert_eq!(second.next_page_token, "");
 }
+
+#[tokio::test]
+async fn a_call_looks_at_fewer_when_they_are_long() {
+    let app = TestApp::start_without_nats().await;
+    let ada = app.person();
+    ada.save("https://example.com/oldest", "needle", &[]).await;
+    let items = (0..400).map(|index| UpsertItem {
+        url: format!("https://example.com/{index}"),
+        description: "hay ".repeat(15_000),
+        ..UpsertItem::default()
+    });
+    ada.upsert("batch", items.collect()).await.unwrap();
+
+    let first = ada.list(request("needle", 0, "")).await.unwrap();
+    let second = ada.list(request("needle", 0, &first.next_page_token)).await.unwrap();
+
+    assert!(first.bookmarks.is_empty() && !first.next_page_token.is_empty());
+    assert_eq!(titles(&second), ["needle"]);
+}
