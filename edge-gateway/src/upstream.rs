@@ -5,6 +5,7 @@ mod address;
 mod channels;
 mod directory;
 mod endpoints;
+mod failure;
 mod kubernetes;
 mod load;
 mod pool;
@@ -21,6 +22,7 @@ pub(crate) use connection::Connection;
 pub(crate) use directory::Directory;
 pub use directory::Finding;
 pub(crate) use endpoints::Endpoints;
+pub(crate) use failure::ConnectionFailure;
 pub use kubernetes::KubernetesApi;
 pub(crate) use pool::{Picked, Ticket};
 

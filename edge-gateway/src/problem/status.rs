@@ -1,7 +1,6 @@
 //! From a gRPC status with its google.rpc details to a problem.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -9,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{FieldError, Problem, code};
+use crate::upstream::ConnectionFailure;
 
 const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
 /// The same key came with another request before.
@@ -30,8 +30,7 @@ impl Problem {
         if is_timeout(status) {
             return Self::deadline_exceeded();
         }
-        // A source means that the status was made here, from a failed connection, and was never sent by a service.
-        if status.source().is_some() {
+        if ConnectionFailure::of(status).is_some() {
             call.warn(status, "upstream connection failed");
             return Self::unreachable();
         }

@@ -1,10 +1,11 @@
 //! What the end of a call says: of the service, and of whether the call may be sent again.
 
-use std::error::Error;
 use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+
+use crate::upstream::ConnectionFailure;
 
 /// gRPC's way for a service to say when to come again, in milliseconds; anything but a number means never.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -32,8 +33,11 @@ impl Fault {
         if crate::problem::is_timeout(status) {
             return Self::TimedOut;
         }
-        if let Some(source) = status.source() {
-            return Self::of_connection(source);
+        match ConnectionFailure::of(status) {
+            Some(ConnectionFailure::Unreachable) => return Self::Unreachable,
+            Some(ConnectionFailure::NotProcessed) => return Self::NotProcessed,
+            Some(ConnectionFailure::Broken) => return Self::Broken,
+            None => {}
         }
         match status.code() {
             Code::Unavailable => Self::Unavailable,
@@ -55,21 +59,6 @@ impl Fault {
         }
     }
 
-    fn of_connection(mut error: &(dyn Error + 'static)) -> Self {
-        loop {
-            if error.is::<tonic::ConnectError>() {
-                return Self::Unreachable;
-            }
-            if error.downcast_ref::<h2::Error>().is_some_and(was_not_processed) {
-                return Self::NotProcessed;
-            }
-            match error.source() {
-                Some(source) => error = source,
-                None => return Self::Broken,
-            }
-        }
-    }
-
     /// Whether the service may have done what was asked although it has not said so.
     pub(super) fn may_be_done(self) -> bool {
         match self {
@@ -87,12 +76,6 @@ impl Fault {
             Self::TimedOut | Self::Internal | Self::None => false,
         }
     }
-}
-
-/// The peer refused the stream before any work, or said by GOAWAY which streams it has seen, and this is none of them (h2
-/// fails no other stream with that error).
-fn was_not_processed(error: &h2::Error) -> bool {
-    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// When a service wants to be called again.
@@ -174,19 +157,6 @@ mod tests {
         ] {
             assert_eq!(fault.may_be_done(), may_be_done, "{fault:?}");
         }
-    }
-
-    #[test]
-    fn a_reset_is_only_harmless_when_it_refuses() {
-        let reset = |reason: h2::Reason| {
-            let mut status = Status::unavailable("reset");
-            status.set_source(std::sync::Arc::new(h2::Error::from(reason)));
-            Fault::of(&status)
-        };
-
-        // Made here rather than by the peer, and therefore not proof of anything.
-        assert_eq!(reset(h2::Reason::REFUSED_STREAM), Fault::Broken);
-        assert_eq!(reset(h2::Reason::INTERNAL_ERROR), Fault::Broken);
     }
 
     #[test]

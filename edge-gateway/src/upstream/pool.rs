@@ -1,16 +1,16 @@
 //! One worker's connections to the endpoints of one address, and the choice between them for each call.
 
 use std::cell::RefCell;
-use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use tonic::{Code, ConnectError, Status};
+use tonic::{Code, Status};
 
 use super::connection::Connection;
 use super::endpoints::{CONNECT_TIMEOUT, Endpoint, Endpoints, ONLY_CONNECT_TIMEOUT};
+use super::failure::ConnectionFailure;
 use super::load::{self, Ending, Load};
 
 /// Connections live on the runtime of the worker that made them: a call then wakes no other thread.
@@ -181,15 +181,16 @@ impl Ticket {
     pub(crate) fn note<T>(&mut self, outcome: &Result<T, Status>) {
         let Some(counted) = &mut self.0 else { return };
         let endpoint = &counted.member.endpoint;
+        let failure = outcome.as_ref().err().and_then(ConnectionFailure::of);
         counted.ending = match outcome {
-            Err(status) if status.code() == Code::ResourceExhausted => Ending::Refused,
-            Err(status) if status.code() == Code::Unavailable || is_of_the_connection(status) => Ending::Refused,
+            Err(status) if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) => Ending::Refused,
+            Ok(_) | Err(_) if failure.is_some() => Ending::Refused,
             Ok(_) | Err(_) => Ending::Answered,
         };
-        match outcome {
-            Err(status) if never_connected(status) => endpoint.unreachable(),
-            Err(status) if is_of_the_connection(status) => endpoint.broken(),
-            Ok(_) | Err(_) => endpoint.answered(),
+        match failure {
+            Some(ConnectionFailure::Unreachable) => endpoint.unreachable(),
+            Some(ConnectionFailure::NotProcessed | ConnectionFailure::Broken) => endpoint.broken(),
+            None => endpoint.answered(),
         }
     }
 }
@@ -200,17 +201,4 @@ impl Drop for Counted {
         let latency = self.is_timed.then(|| now.saturating_duration_since(self.began));
         self.member.load.end(now, latency, self.ending);
     }
-}
-
-fn never_connected(status: &Status) -> bool {
-    sources(status).any(|source| source.is::<ConnectError>())
-}
-
-/// What a service says itself has no source.
-fn is_of_the_connection(status: &Status) -> bool {
-    status.source().is_some()
-}
-
-fn sources(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(status.source(), |&source| source.source())
 }
