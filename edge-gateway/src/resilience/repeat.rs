@@ -12,6 +12,8 @@ use crate::endpoint::RequestEtag;
 /// What the contract says of sending a call of one RPC twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Repeat {
+    /// Nobody but the caller can tell whether a call was sent, or how often.
+    pub(crate) has_no_side_effects: bool,
     is_idempotent: bool,
     /// The number of the request's `request_id` (AIP-155): the service knows by it what it has done already.
     request_id: Option<u32>,
@@ -28,12 +30,13 @@ impl Repeat {
     ) -> anyhow::Result<Self> {
         let options = rpc.method_descriptor_proto().options.clone().unwrap_or_default();
         let level = options.idempotency_level();
-        let has_no_side_effects = level == IdempotencyLevel::NoSideEffects && !rpc.is_server_streaming();
+        let has_no_side_effects = level == IdempotencyLevel::NoSideEffects;
         ensure!(
-            hedge_after.is_none() || has_no_side_effects,
+            hedge_after.is_none() || (has_no_side_effects && !rpc.is_server_streaming()),
             "hedge_after needs a single answer and idempotency_level NO_SIDE_EFFECTS"
         );
         Ok(Self {
+            has_no_side_effects,
             is_idempotent: match level {
                 IdempotencyLevel::NoSideEffects | IdempotencyLevel::Idempotent => true,
                 IdempotencyLevel::IdempotencyUnknown => false,
@@ -71,6 +74,7 @@ mod tests {
 
     fn rules(is_idempotent: bool) -> Repeat {
         Repeat {
+            has_no_side_effects: false,
             is_idempotent,
             request_id: Some(2),
             hedge_after: None,

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use bytes::Bytes;
-use prost_types::method_options::IdempotencyLevel;
 use tokio::sync::oneshot;
 use tonic::{Code, Request, Status};
 
@@ -91,7 +90,7 @@ pub(crate) fn shadow(call: &Call<'_>, message: &Bytes) -> Option<Shadow> {
     let table = call.worker.edge.router.table();
     let upstream = call.worker.edge.served_by[call.found.index];
     let mut mirrors = table.mirrors_of(upstream).peekable();
-    if mirrors.peek().is_none() || !is_without_side_effects(call) {
+    if mirrors.peek().is_none() || !call.endpoint.repeat.has_no_side_effects {
         return None;
     }
     let taken = mirrors.filter(|mirror| mirror.share.takes(rand::random()));
@@ -109,12 +108,6 @@ impl Shadow {
             let _ = sender.send(code);
         }
     }
-}
-
-fn is_without_side_effects(call: &Call<'_>) -> bool {
-    let options = &call.found.route.rpc.method_descriptor_proto().options;
-    let level = options.as_ref().map(|options| options.idempotency_level());
-    level == Some(IdempotencyLevel::NoSideEffects)
 }
 
 async fn answer(destination: Rc<Destination>, request: Request<Bytes>, path: http::uri::PathAndQuery) -> Code {
