@@ -20,6 +20,7 @@ mod etag;
 mod exchange;
 mod farewell;
 mod forward;
+mod gcra;
 mod header_value;
 mod health;
 mod idempotency;

@@ -1,11 +1,10 @@
 //! How often callers may call. A flood guard for each address comes first, in this process alone; then the limit of the
 //! route's class, which all replicas share through Redis, from which tokens are leased (ADR 9). The rate limit of a caller
-//! is one [`bucket`], the rule is [`gcra`], and [`link`] is the way to Redis.
+//! is one [`bucket`], the rule is [`crate::gcra`], and [`link`] is the way to Redis.
 
 mod bucket;
 mod buckets;
 mod figures;
-mod gcra;
 mod key;
 mod link;
 mod settings;
@@ -20,13 +19,13 @@ use service::metrics::Metrics;
 
 use crate::edge::Edge;
 use crate::exchange::Exchange;
+use crate::gcra::Micros;
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::worker::Worker;
 use bucket::{Ask, Decision, Step};
 use buckets::Buckets;
 use figures::Figures;
-use gcra::Micros;
 use key::{Key, Meter};
 use link::Outage;
 use settings::Rule;

@@ -1,8 +1,8 @@
 //! A bucket as one edge knows it. Redis has the bucket itself; here is what the edge may give without asking: tokens that it
 //! has leased, and refusals that still hold. Without Redis, the edge keeps its share of the bucket here.
 
-use super::gcra::{Micros, Rate, Taken, take};
 use super::settings::Rule;
+use crate::gcra::{Micros, Rate, Taken, take};
 
 /// Callers who come again within this time are worth a lease.
 const HOT: Micros = 1_000_000;

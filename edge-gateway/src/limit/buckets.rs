@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::bucket::Bucket;
-use super::gcra::Micros;
 use super::key::Key;
+use crate::gcra::Micros;
 
 /// So many that two workers hardly ever want the same one at once, other than for the same caller.
 const SHARDS: usize = 64;
@@ -65,9 +65,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::bucket::Decision;
-    use super::super::gcra::Rate;
     use super::super::key::{Meter, Subject};
     use super::*;
+    use crate::gcra::Rate;
 
     const RATE: Rate = Rate { token: 1_000, burst: 1 };
 

@@ -13,8 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use super::bucket::Ask;
 use super::figures::Figures;
-use super::gcra::{Rate, Taken};
 use super::key::Key;
+use crate::gcra::{Rate, Taken};
 
 /// How long a request waits for Redis.
 const BUDGET: Duration = Duration::from_millis(5);

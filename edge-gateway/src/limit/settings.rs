@@ -3,8 +3,8 @@
 use actix_web::http::header::HeaderValue;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::gcra::{Micros, Rate};
 use super::key::Subject;
+use crate::gcra::{Micros, Rate};
 use crate::policy::RateClass;
 
 const MICROS_PER_SECOND: Micros = 1_000_000;

@@ -9,8 +9,8 @@ use bytes::BytesMut;
 use tonic::Code;
 
 use super::bucket::{Bucket, Decision};
-use super::gcra::Micros;
 use super::settings::Rule;
+use crate::gcra::Micros;
 use crate::problem::Problem;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-const MICROSECONDS: u64 = 1_000_000;
+use crate::gcra::{Micros, Rate, take};
+
+const SECOND: Micros = 1_000_000;
 
 pub(crate) struct Budget {
     at_once: Arc<Semaphore>,
-    spacing_microseconds: u64,
-    /// When the bucket would be full again (GCRA), in microseconds since the budget began.
+    /// A second's worth may come at once.
+    rate: Rate,
+    /// When the bucket is full again, in microseconds since the budget began.
     full_at: AtomicU64,
 }
 
@@ -19,7 +22,10 @@ impl Budget {
     pub(crate) fn new(concurrency: usize, rate: u32) -> Self {
         Self {
             at_once: Arc::new(Semaphore::new(concurrency)),
-            spacing_microseconds: MICROSECONDS / u64::from(rate.max(1)),
+            rate: Rate {
+                token: (SECOND / u64::from(rate.max(1))).max(1),
+                burst: rate.max(1),
+            },
             full_at: AtomicU64::new(0),
         }
     }
@@ -30,12 +36,11 @@ impl Budget {
         self.is_within_rate(now).then_some(place)
     }
 
-    /// A second's worth may come at once.
     fn is_within_rate(&self, now: Duration) -> bool {
-        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-        let next = |full_at: u64| {
-            let full_at = full_at.max(now).saturating_add(self.spacing_microseconds);
-            (full_at - now <= MICROSECONDS).then_some(full_at)
+        let now = Micros::try_from(now.as_micros()).unwrap_or(Micros::MAX);
+        let next = |mut full_at: Micros| {
+            let taken = take(self.rate, &mut full_at, now, 1, 0);
+            (taken.granted > 0).then_some(full_at)
         };
         let updated = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         updated.is_ok()

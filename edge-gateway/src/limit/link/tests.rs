@@ -8,9 +8,9 @@ use redis::AsyncCommands;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::super::gcra::{self, Micros};
 use super::super::key::{Meter, Subject};
 use super::*;
+use crate::gcra::{self, Micros};
 use crate::policy::RateClass;
 
 /// Attempts on one bucket, which is found in some state.

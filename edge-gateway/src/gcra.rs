@@ -1,33 +1,33 @@
 //! The generic cell rate algorithm: a token bucket kept as one number, the moment at which it is full again. This is the
-//! rule of `take.lua` too, and decides by itself when there is no Redis.
+//! rule of `limit/take.lua` too.
 
 /// Moments and spans on some clock, in microseconds.
-pub(super) type Micros = u64;
+pub(crate) type Micros = u64;
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Rate {
     /// The time in which one token comes.
-    pub(super) token: Micros,
+    pub(crate) token: Micros,
     /// The tokens of a full bucket, at least one.
-    pub(super) burst: u32,
+    pub(crate) burst: u32,
 }
 
 /// What became of an attempt to take tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// The cost and what was spare of the extra, or nothing at all.
-    pub(super) granted: u32,
+    pub(crate) granted: u32,
     /// In how long the bucket is full.
-    pub(super) full_in: Micros,
+    pub(crate) full_in: Micros,
     /// In how long the cost can be had, when it was refused.
-    pub(super) retry_in: Micros,
+    pub(crate) retry_in: Micros,
 }
 
 impl Rate {
     /// What one of several replicas may give when it cannot ask the others. Its bucket takes as long to fill as the whole
     /// one, so that the moment at which either is full means the same share of tokens in both.
-    pub(super) fn share(self, replicas: u32) -> Self {
+    pub(crate) fn share(self, replicas: u32) -> Self {
         Self {
             token: self.token * u64::from(replicas),
             burst: (self.burst / replicas).max(1),
@@ -35,25 +35,25 @@ impl Rate {
     }
 
     /// How long an empty bucket takes to fill.
-    pub(super) fn window(self) -> Micros {
+    pub(crate) fn window(self) -> Micros {
         self.token * u64::from(self.burst)
     }
 
     /// How many tokens are in a bucket that is full at `full_at`.
-    pub(super) fn available(self, full_at: Micros, now: Micros) -> u32 {
+    pub(crate) fn available(self, full_at: Micros, now: Micros) -> u32 {
         let free = self.window().saturating_sub(full_at.saturating_sub(now));
         u32::try_from(free / self.token).unwrap_or(u32::MAX)
     }
 
     /// A call that costs more than a full bucket empties it; it would never be answered otherwise.
-    pub(super) fn payable(self, cost: u32) -> u32 {
+    pub(crate) fn payable(self, cost: u32) -> u32 {
         cost.min(self.burst)
     }
 }
 
 /// Takes `cost` tokens, and up to `extra` more of what is left, but at most half of that: others may want some. A full
 /// moment more than a window away is from another clock or another setting, and is an empty bucket's.
-pub(super) fn take(rate: Rate, full_at: &mut Micros, now: Micros, cost: u32, extra: u32) -> Taken {
+pub(crate) fn take(rate: Rate, full_at: &mut Micros, now: Micros, cost: u32, extra: u32) -> Taken {
     let until_full = full_at.saturating_sub(now).min(rate.window());
     let free = rate.window() - until_full;
     let price = u64::from(cost) * rate.token;
