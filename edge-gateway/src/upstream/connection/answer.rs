@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http_body::{Body, Frame};
 
 use super::upload::Uploading;
@@ -33,8 +33,6 @@ impl Answer {
     fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
         let data = match ready!(self.stream.poll_data(context)) {
             Some(Ok(data)) => data,
-            // The service had no need of the rest of the request.
-            Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => return Poll::Ready(None),
             ended => return Poll::Ready(ended),
         };
         let released = self.stream.flow_control().release_capacity(data.len());
