@@ -180,7 +180,7 @@ impl Inner {
             State::Opening(opening) => opening.clone(),
             closed @ State::Closed => {
                 // In a task of its own, so that it goes on when the caller who needed it first hangs up.
-                let task = actix_web::rt::spawn(Rc::clone(self).connect());
+                let task = actix_web::rt::spawn(connect(NotOpened(Rc::clone(self))));
                 let opening = task.map(|opened| opened.unwrap_or_else(|error| Err(error.to_string().into())));
                 let opening = opening.boxed_local().shared();
                 *closed = State::Opening(opening.clone());
@@ -189,19 +189,39 @@ impl Inner {
         };
         opening.await
     }
+}
 
-    async fn connect(self: Rc<Self>) -> Opened {
-        let opened = timeout(self.connect_timeout, handshake(&self.authority)).await;
-        let opened = match opened {
-            Ok(Ok(open)) => Ok(open),
-            Ok(Err(error)) => Err(format!("{error:#}").into()),
-            Err(_) => Err("no connection in time".into()),
-        };
-        *self.state.borrow_mut() = match &opened {
-            Ok(open) => State::Open(open.clone()),
-            Err(_) => State::Closed,
-        };
-        opened
+/// A connection that is being made. Dropped before that is done, also by a panic, it lets the next call try again.
+struct NotOpened(Rc<Inner>);
+
+impl NotOpened {
+    fn opened(self, open: Open) {
+        *self.0.state.borrow_mut() = State::Open(open);
+    }
+}
+
+impl Drop for NotOpened {
+    fn drop(&mut self) {
+        let mut state = self.0.state.borrow_mut();
+        if let State::Opening(_) = *state {
+            *state = State::Closed;
+        }
+    }
+}
+
+async fn connect(not_opened: NotOpened) -> Opened {
+    let Inner {
+        authority,
+        connect_timeout,
+        ..
+    } = &*not_opened.0;
+    match timeout(*connect_timeout, handshake(authority)).await {
+        Ok(Ok(open)) => {
+            not_opened.opened(open.clone());
+            Ok(open)
+        }
+        Ok(Err(error)) => Err(format!("{error:#}").into()),
+        Err(_) => Err("no connection in time".into()),
     }
 }
 
@@ -307,5 +327,21 @@ async fn until_silent(ping_pong: Option<PingPong>, suspicion: &Notify) {
             Ok(Err(_)) => return std::future::pending().await,
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_ends_an_attempt_to_connect_the_next_call_makes_another() {
+        let connection = Connection::new("http://127.0.0.1:1", Duration::from_secs(1)).unwrap();
+        let never = std::future::pending().boxed_local().shared();
+        *connection.0.state.borrow_mut() = State::Opening(never);
+
+        drop(NotOpened(Rc::clone(&connection.0)));
+
+        assert!(matches!(*connection.0.state.borrow(), State::Closed));
     }
 }
