@@ -36,7 +36,7 @@ use crate::{identity::Verifier, metrics::Metrics, policy, routes::Routes, status
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of one connection: the edge has one per worker. More is queued by HTTP/2 itself.
+/// Of one connection: each worker of the edge has one for calls and one for streams, and sends no more than 1,000 at once on either.
 const MAX_CONCURRENT_STREAMS: u32 = 1024;
 /// Room for a token of 8 KiB, and as much again.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
