@@ -76,7 +76,7 @@ impl Readiness {
             .edge
             .upstreams
             .iter()
-            .zip(worker.channels.all())
+            .zip(worker.destinations.all())
             .map(|(upstream, endpoints)| async {
                 Check {
                     name: upstream.package.clone(),
@@ -98,8 +98,8 @@ async fn is_any_serving(endpoints: Vec<Connection>) -> bool {
         .is_some()
 }
 
-async fn is_serving(channel: Connection) -> bool {
-    let mut client = HealthClient::new(channel);
+async fn is_serving(connection: Connection) -> bool {
+    let mut client = HealthClient::new(connection);
     let answer = tokio::time::timeout(CHECK_TIMEOUT, client.check(HealthCheckRequest::default())).await;
     matches!(answer, Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving)
 }

@@ -2,7 +2,7 @@
 //! chosen from for each call by `pool.rs`.
 
 mod address;
-mod channels;
+mod destinations;
 mod directory;
 mod endpoints;
 mod failure;
@@ -17,8 +17,8 @@ use prost_reflect::DescriptorPool;
 use service::config::Environment;
 
 pub(crate) use address::Address;
-pub(crate) use channels::{Channels, Destination};
 pub(crate) use connection::Connection;
+pub(crate) use destinations::{Destination, Destinations};
 pub(crate) use directory::Directory;
 pub use directory::Finding;
 pub(crate) use endpoints::Endpoints;

@@ -1,4 +1,4 @@
-//! What each Actix worker has for itself: its channels, its line to Redis and its knowledge of how the services are.
+//! What each Actix worker has for itself: its connections, its line to Redis and its knowledge of how the services are.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -11,11 +11,11 @@ use crate::limit::Link;
 use crate::observe::Sightings;
 use crate::resilience::Resilience;
 use crate::routing::{Asked, Table, TargetIndex};
-use crate::upstream::{Channels, Destination, Endpoints};
+use crate::upstream::{Destination, Destinations, Endpoints};
 
 pub(crate) struct Worker {
     pub(crate) edge: Arc<Edge>,
-    pub(crate) channels: Channels,
+    pub(crate) destinations: Destinations,
     pub(crate) link: Link,
     pub(crate) readiness: Readiness,
     pub(crate) resilience: Resilience,
@@ -39,16 +39,16 @@ struct Targets {
 }
 
 impl Worker {
-    /// One of `workers`. Must run on the worker's own runtime, which its channels then live on.
+    /// One of `workers`. Must run on the worker's own runtime, which its connections then live on.
     pub(crate) fn new(edge: Arc<Edge>, workers: NonZeroUsize) -> anyhow::Result<Self> {
-        let channels = Channels::connect(&edge.endpoints_of)?;
+        let destinations = Destinations::connect(&edge.endpoints_of)?;
         let link = edge.limiter.link();
         let resilience = Resilience::new(&edge, workers);
         let sightings = edge.observations.sightings();
         Ok(Self {
             edge,
             link,
-            channels,
+            destinations,
             readiness: Readiness::default(),
             resilience,
             sightings,
@@ -61,7 +61,7 @@ impl Worker {
         // Even when nothing goes there: what is no longer in the table must not be kept alive.
         self.targets.borrow_mut().follow(table);
         match table.target(asked) {
-            None => Way::Own(Rc::clone(self.channels.to(asked.upstream))),
+            None => Way::Own(Rc::clone(self.destinations.to(asked.upstream))),
             Some(target) => Way::Elsewhere(self.target(table, target)),
         }
     }

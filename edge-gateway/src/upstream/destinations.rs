@@ -1,4 +1,4 @@
-//! The channels of one worker to every upstream.
+//! The connections of one worker to every upstream.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,9 +37,9 @@ impl Destination {
 }
 
 /// The destinations of all packages, in the order of the upstreams.
-pub(crate) struct Channels(Vec<Rc<Destination>>);
+pub(crate) struct Destinations(Vec<Rc<Destination>>);
 
-impl Channels {
+impl Destinations {
     /// Packages with the same endpoints share a destination.
     pub(crate) fn connect(upstreams: &[Arc<Endpoints>]) -> anyhow::Result<Self> {
         let mut destinations: Vec<Rc<Destination>> = Vec::with_capacity(upstreams.len());
