@@ -13,7 +13,7 @@ use crate::policy::RateClass;
 use crate::problem::Problem;
 use crate::worker::Worker;
 
-/// Dropping it says that the caller went away.
+/// Dropping it says that the caller went away, or that what ended the call is known from another one.
 pub(crate) struct Attempt<'w> {
     worker: &'w Worker,
     service: usize,

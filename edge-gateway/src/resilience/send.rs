@@ -63,8 +63,9 @@ async fn attempt<T>(
     let answer = work(connection, grpc_request);
     match call.deadline.limit(answer).await {
         Ok(outcome) => {
-            ticket.note(&outcome);
-            attempt.end(&outcome);
+            if ticket.note(&outcome) {
+                attempt.end(&outcome);
+            }
             Ok(outcome.map(|answer| (answer, ticket)))
         }
         Err(problem) => {

@@ -17,7 +17,7 @@ pub(super) enum Fault {
     Unreachable,
     /// The connection was being closed, or the stream refused: the service has not worked on the call.
     NotProcessed,
-    /// The connection broke; the service may have worked on the call.
+    /// The connection broke, or the call on it; the service may have worked on the call.
     Broken,
     /// The service says that it cannot answer at the moment.
     Unavailable,
@@ -36,7 +36,7 @@ impl Fault {
         match ConnectionFailure::of(status) {
             Some(ConnectionFailure::Unreachable) => return Self::Unreachable,
             Some(ConnectionFailure::NotProcessed) => return Self::NotProcessed,
-            Some(ConnectionFailure::Broken) => return Self::Broken,
+            Some(ConnectionFailure::Broken | ConnectionFailure::Reset) => return Self::Broken,
             None => {}
         }
         match status.code() {

@@ -8,7 +8,7 @@ mod details;
 mod unary;
 mod upload;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,6 +65,8 @@ struct Inner {
     authority: Authority,
     connect_timeout: Duration,
     state: RefCell<State>,
+    /// Whether a call has told of the end of the connection that was opened last.
+    is_end_told: Cell<bool>,
     /// Calls under way.
     calls: Arc<AtomicUsize>,
 }
@@ -98,8 +100,14 @@ impl Connection {
             authority: authority.with_context(|| format!("{address} names no host"))?,
             connect_timeout,
             state: RefCell::new(State::Closed),
+            is_end_told: Cell::new(false),
             calls: Arc::default(),
         })))
+    }
+
+    /// Tells that the connection has ended under a call. Whether that is news: all calls on it tell so, in the same turn.
+    pub(super) fn tell_end(&self) -> bool {
+        !self.0.is_end_told.replace(true)
     }
 }
 
@@ -197,6 +205,7 @@ struct NotOpened(Rc<Inner>);
 impl NotOpened {
     fn opened(self, open: Open) {
         *self.0.state.borrow_mut() = State::Open(open);
+        self.0.is_end_told.set(false);
     }
 }
 

@@ -11,8 +11,10 @@ pub(crate) enum ConnectionFailure {
     Unreachable,
     /// The connection was being closed, or the stream refused: the service has not worked on the call.
     NotProcessed,
-    /// The connection broke; the service may have worked on the call.
+    /// The connection broke under all the calls on it; the service may have worked on this one.
     Broken,
+    /// Something broke the call off, and it alone; the service may have worked on it.
+    Reset,
 }
 
 impl ConnectionFailure {
@@ -26,13 +28,23 @@ impl ConnectionFailure {
             if error.is::<ConnectError>() {
                 return Self::Unreachable;
             }
-            if error.downcast_ref::<h2::Error>().is_some_and(was_not_processed) {
-                return Self::NotProcessed;
+            if let Some(error) = error.downcast_ref::<h2::Error>() {
+                return Self::of_http2(error);
             }
             match error.source() {
                 Some(source) => error = source,
-                None => return Self::Broken,
+                None => return Self::Reset,
             }
+        }
+    }
+
+    fn of_http2(error: &h2::Error) -> Self {
+        if was_not_processed(error) {
+            Self::NotProcessed
+        } else if error.is_io() || error.is_go_away() {
+            Self::Broken
+        } else {
+            Self::Reset
         }
     }
 }
@@ -71,7 +83,7 @@ mod tests {
     fn a_reset_is_only_harmless_when_the_peer_refuses() {
         // Made here rather than by the peer, and therefore not proof of anything.
         for reason in [h2::Reason::REFUSED_STREAM, h2::Reason::INTERNAL_ERROR] {
-            assert_eq!(failure(h2::Error::from(reason)), Some(ConnectionFailure::Broken));
+            assert_eq!(failure(h2::Error::from(reason)), Some(ConnectionFailure::Reset));
         }
     }
 }

@@ -45,7 +45,11 @@ pub(crate) struct Picked {
 }
 
 /// Counts a call as under way for as long as it lives.
-pub(crate) struct Ticket(Option<Counted>);
+pub(crate) struct Ticket {
+    connection: Connection,
+    /// Nothing where there is nothing to choose.
+    counted: Option<Counted>,
+}
 
 struct Counted {
     member: Rc<Member>,
@@ -148,40 +152,47 @@ impl Member {
 
 impl Picked {
     fn uncounted(connection: Connection) -> Self {
-        Self {
-            connection,
-            ticket: Ticket(None),
-        }
+        let ticket = Ticket {
+            connection: connection.clone(),
+            counted: None,
+        };
+        Self { connection, ticket }
     }
 
     fn counted(member: &Rc<Member>, now: Instant) -> Self {
         member.load.begin(now);
-        Self {
+        let counted = Counted {
+            member: Rc::clone(member),
+            began: now,
+            is_timed: true,
+            ending: Ending::Abandoned,
+        };
+        let ticket = Ticket {
             connection: member.connection.clone(),
-            ticket: Ticket(Some(Counted {
-                member: Rc::clone(member),
-                began: now,
-                is_timed: true,
-                ending: Ending::Abandoned,
-            })),
-        }
+            counted: Some(counted),
+        };
+        let connection = member.connection.clone();
+        Self { connection, ticket }
     }
 }
 
 impl Ticket {
     /// For calls that last as long as their caller likes.
     pub(crate) fn untimed(mut self) -> Self {
-        if let Some(counted) = &mut self.0 {
+        if let Some(counted) = &mut self.counted {
             counted.is_timed = false;
         }
         self
     }
 
-    /// How the call ended.
-    pub(crate) fn note<T>(&mut self, outcome: &Result<T, Status>) {
-        let Some(counted) = &mut self.0 else { return };
-        let endpoint = &counted.member.endpoint;
+    /// How the call ended. Whether that is news: the end of a connection is one failure, however many calls were on it.
+    pub(crate) fn note<T>(&mut self, outcome: &Result<T, Status>) -> bool {
         let failure = outcome.as_ref().err().and_then(ConnectionFailure::of);
+        let is_news = failure != Some(ConnectionFailure::Broken) || self.connection.tell_end();
+        let Some(counted) = &mut self.counted else {
+            return is_news;
+        };
+        let endpoint = &counted.member.endpoint;
         counted.ending = match outcome {
             Err(status) if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) => Ending::Refused,
             Ok(_) | Err(_) if failure.is_some() => Ending::Refused,
@@ -189,9 +200,13 @@ impl Ticket {
         };
         match failure {
             Some(ConnectionFailure::Unreachable) => endpoint.unreachable(),
-            Some(ConnectionFailure::NotProcessed | ConnectionFailure::Broken) => endpoint.broken(),
+            Some(ConnectionFailure::Broken) if !is_news => {}
+            Some(ConnectionFailure::NotProcessed | ConnectionFailure::Broken | ConnectionFailure::Reset) => {
+                endpoint.broken();
+            }
             None => endpoint.answered(),
         }
+        is_news
     }
 }
 

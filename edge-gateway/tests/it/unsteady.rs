@@ -194,6 +194,8 @@ pub async fn start_before(address: SocketAddr, settings: &str) -> App {
 pub enum Fate {
     /// Closes the connection in the middle of the call.
     Close,
+    /// Closes the connection once so many calls are on it.
+    CloseUnder(usize),
     /// Says by GOAWAY that it has seen no call.
     GoAway,
     /// Resets the stream with REFUSED_STREAM, and answers what comes then on the same connection.
@@ -222,11 +224,15 @@ pub async fn listen(fates: &[Fate]) -> (SocketAddr, Arc<AtomicUsize>) {
 async fn meet(mut connection: TcpStream, fate: Option<Fate>, calls: Arc<AtomicUsize>) {
     match fate {
         Some(Fate::Close) => {
-            read_call(&mut connection).await;
+            read_calls(&mut connection, 1).await;
             calls.fetch_add(1, Ordering::SeqCst);
         }
+        Some(Fate::CloseUnder(count)) => {
+            read_calls(&mut connection, count).await;
+            calls.fetch_add(count, Ordering::SeqCst);
+        }
         Some(Fate::GoAway) => {
-            read_call(&mut connection).await;
+            read_calls(&mut connection, 1).await;
             calls.fetch_add(1, Ordering::SeqCst);
             // Length 8, type GOAWAY, no flags, stream 0; last stream 0, NO_ERROR.
             let go_away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -241,19 +247,18 @@ async fn meet(mut connection: TcpStream, fate: Option<Fate>, calls: Arc<AtomicUs
     }
 }
 
-/// Reads up to the end of a call's HEADERS frame, after saying SETTINGS.
-async fn read_call(connection: &mut TcpStream) {
+/// Reads up to the end of the last call's HEADERS frame, after saying SETTINGS.
+async fn read_calls(connection: &mut TcpStream, count: usize) {
     const HEADERS: u8 = 1;
     connection.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
     connection.read_exact(&mut [0; 24]).await.unwrap();
-    loop {
+    let mut seen = 0;
+    while seen < count {
         let mut head = [0; 9];
         connection.read_exact(&mut head).await.unwrap();
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         connection.read_exact(&mut vec![0; length as usize]).await.unwrap();
-        if head[3] == HEADERS {
-            return;
-        }
+        seen += usize::from(head[3] == HEADERS);
     }
 }
 

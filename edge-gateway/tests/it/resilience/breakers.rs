@@ -1,8 +1,10 @@
 //! Circuit breakers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::net::TcpListener;
 use tonic::Status;
 
@@ -34,6 +36,18 @@ async fn a_service_that_fails_is_left_alone() {
     assert_eq!((state(&app, "read", "open"), state(&app, "read", "closed")), (1.0, 0.0));
     let refusals = "edge_refused_calls_total{upstream=\"unsteady.v1\",group=\"read\",reason=\"breaker_open\"}";
     assert_eq!(metric(&app, refusals), 1.0);
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_is_one_failure_however_many_calls_were_on_it() {
+    let (address, calls) = listen(&[Fate::CloseUnder(5)]).await;
+    let app = start_before(address, EAGER).await;
+
+    let broken = join_all((0..5).map(|_| get(&app, "/v1/read"))).await;
+
+    assert!(broken.iter().all(|response| response.status() == 503));
+    assert_eq!(get(&app, "/v1/read").await.status(), 200);
+    assert_eq!(calls.load(Ordering::SeqCst), 6);
 }
 
 #[tokio::test]
