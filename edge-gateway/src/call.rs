@@ -14,7 +14,9 @@ use crate::access::{self, Admitted};
 use crate::deadline::Deadline;
 use crate::endpoint::{Endpoint, Input, Output, RawBody};
 use crate::exchange::{self, Exchange};
+use crate::limit::Subject;
 use crate::problem::{EndedCall, Problem};
+use crate::resilience::UploadPlace;
 use crate::routing::Asked;
 use crate::upstream::Picked;
 use crate::worker::{Way, Worker};
@@ -83,7 +85,7 @@ impl Detached {
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// Whether the request has a body that the call needs.
     pub(crate) fn has_body(&self) -> bool {
         self.found.route.body != Body::None
@@ -102,6 +104,20 @@ impl Call<'_> {
         let settings = self.worker.edge.settings.load().connections;
         let content = body::read(self.request, payload, self.endpoint.policy.max_body_bytes, settings).await?;
         self.message(&content)
+    }
+
+    /// A place among the uploads of its caller.
+    pub(crate) fn enter_upload(&self) -> Result<UploadPlace<'a>, Problem> {
+        let worker: &'a Worker = self.worker;
+        let service = worker.edge.served_by[self.found.index].0;
+        let group = self.endpoint.policy.rate_class;
+        let subject = match self.admitted.user {
+            Some(user) => Subject::User(user),
+            None => Subject::of_address(self.exchange.client),
+        };
+        let overload = worker.edge.settings.load().overload;
+        let resilience = &worker.resilience;
+        resilience.enter_upload(&overload, (service, group), subject)
     }
 
     /// A call that would not be made needs no body.

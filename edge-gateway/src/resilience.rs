@@ -10,6 +10,7 @@ mod refuse;
 mod repeat;
 mod send;
 mod settings;
+mod uploads;
 mod verdict;
 mod window;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::edge::Edge;
+use crate::limit::Subject;
 use crate::policy::RateClass;
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -26,6 +28,7 @@ use breaker::{Breaker, Outcome, Permit};
 use budget::Budget;
 use figures::{Refusal, SecondAttempt, WorkerFigures};
 use limit::{Bounds, Limit};
+use uploads::Uploads;
 
 pub(crate) use attempt::Attempt;
 pub use breaker::BreakerSettings;
@@ -34,6 +37,7 @@ pub(crate) use figures::Figures;
 pub(crate) use repeat::Repeat;
 pub(crate) use send::send;
 pub use settings::OverloadSettings;
+pub(crate) use uploads::UploadPlace;
 
 /// However many workers there are, each waits for so many calls before it concludes anything.
 const MINIMUM_CALLS: u32 = 5;
@@ -43,6 +47,7 @@ pub(crate) struct Resilience {
     services: Vec<Guarded>,
     workers: u32,
     requests: Cell<u32>,
+    uploads: Uploads,
     figures: Figures,
     own_figures: Arc<WorkerFigures>,
 }
@@ -89,6 +94,7 @@ impl Resilience {
             services: (0..edge.figures.services()).map(|_| guarded()).collect(),
             workers,
             requests: Cell::new(0),
+            uploads: Uploads::default(),
             figures: edge.figures.clone(),
             own_figures: edge.figures.add_worker(initial),
         }
@@ -101,13 +107,30 @@ impl Resilience {
         service: usize,
         group: RateClass,
     ) -> Result<Place<'_>, Problem> {
-        let places = u64::from(settings.maximum_requests) * u64::from(settings.share(group)) / 100;
-        let places = (places / u64::from(self.workers)).max(1);
-        if settings.enabled && u64::from(self.requests.get()) >= places {
+        if settings.enabled && self.requests.get() >= self.request_places(settings, group) {
             return Err(self.overloaded(service, group));
         }
         self.requests.set(self.requests.get() + 1);
         Ok(Place(&self.requests))
+    }
+
+    /// Counts an upload against the share that its caller has of the places for uploads.
+    pub(crate) fn enter_upload(
+        &self,
+        settings: &OverloadSettings,
+        (service, group): (usize, RateClass),
+        subject: Subject,
+    ) -> Result<UploadPlace<'_>, Problem> {
+        let calls = self.services[service].limit.borrow().places(settings.share(group));
+        let places = calls.min(self.request_places(settings, group));
+        let share = match settings.enabled {
+            true => settings.caller_share(places),
+            false => u32::MAX,
+        };
+        self.uploads.enter(service, subject, share).ok_or_else(|| {
+            self.figures.count_refusal(service, group, Refusal::CallerShare);
+            refuse::too_many_uploads(share)
+        })
     }
 
     /// Refuses what could not be sent on anyway, before its body is read.
@@ -181,6 +204,13 @@ impl Resilience {
             self.figures.transition(service, group, before, after);
         }
         answer
+    }
+
+    /// How many requests there may be before one of the group is refused.
+    fn request_places(&self, settings: &OverloadSettings, group: RateClass) -> u32 {
+        let places = u64::from(settings.maximum_requests) * u64::from(settings.share(group)) / 100;
+        let places = (places / u64::from(self.workers)).max(1);
+        u32::try_from(places).unwrap_or(u32::MAX)
     }
 
     fn overloaded(&self, service: usize, group: RateClass) -> Problem {

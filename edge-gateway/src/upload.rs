@@ -26,6 +26,7 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     let mut fields = Vec::new();
     call.push_fields(&mut fields)?;
 
+    let _place = call.enter_upload()?;
     let attempt = Attempt::begin(&call, Instant::now())?;
     call.exchange.attempts.set(1);
     let Picked { connection, ticket } = call.pick().ok_or_else(Problem::unreachable)?;

@@ -85,6 +85,8 @@ struct SecondAttemptLabels {
 pub(super) enum Refusal {
     BreakerOpen,
     Overloaded,
+    /// The caller has as much under way as one caller may.
+    CallerShare,
 }
 
 /// What becomes of the wish to send a call a second time.
@@ -214,6 +216,7 @@ impl Figures {
             reason: match refusal {
                 Refusal::BreakerOpen => "breaker_open",
                 Refusal::Overloaded => "overloaded",
+                Refusal::CallerShare => "caller_share",
             },
         };
         self.0.refusals.get_or_create(&labels).inc();

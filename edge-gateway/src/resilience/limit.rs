@@ -70,8 +70,12 @@ impl Limit {
 
     /// Whether there is room for a call that may use so many of a hundred places; always for one.
     pub(super) fn has_room(&self, percent: u32) -> bool {
-        let places = (self.limit * f64::from(percent) / 100.0).max(1.0);
-        f64::from(self.under_way) + 1.0 <= places
+        self.under_way < self.places(percent)
+    }
+
+    /// So many of a hundred places, and at least one.
+    pub(super) fn places(&self, percent: u32) -> u32 {
+        (self.limit * f64::from(percent) / 100.0).max(1.0) as u32
     }
 
     pub(super) fn enter(&mut self) {

@@ -24,6 +24,8 @@ pub struct OverloadSettings {
     pub calm_ms: u64,
     /// So many of a hundred places uploads may have; the first to be refused.
     pub upload_percent: u32,
+    /// So many of a hundred places for uploads one caller may have; one at least.
+    pub upload_caller_percent: u32,
     /// The share of searches.
     pub search_percent: u32,
     /// The share of writes.
@@ -45,6 +47,7 @@ impl Default for OverloadSettings {
             tolerance_percent: 200,
             calm_ms: 25,
             upload_percent: 50,
+            upload_caller_percent: 25,
             search_percent: 70,
             write_percent: 80,
             read_percent: 90,
@@ -63,5 +66,11 @@ impl OverloadSettings {
             RateClass::Read => self.read_percent,
             RateClass::Identity => self.identity_percent,
         }
+    }
+
+    /// How many of so many places for uploads one caller may have.
+    pub(super) fn caller_share(&self, places: u32) -> u32 {
+        let share = u64::from(places) * u64::from(self.upload_caller_percent) / 100;
+        u32::try_from(share.max(1)).unwrap_or(u32::MAX)
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use reqwest::Response;
+use reqwest::{RequestBuilder, Response};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{get, metric, reason, until};
 use crate::app::App;
@@ -86,6 +87,56 @@ async fn uploads_are_refused_first() {
     };
 
     futures::join!(reads, check);
+}
+
+/// Two of five places for uploads are as many as one caller may have.
+async fn check_share(requests: impl Fn(&App, bool) -> RequestBuilder) {
+    let service = Unsteady::gated();
+    let settings = format!("{TEN_CALLS}upload_caller_percent = 40\n[client]\ntrusted_hops = 1\n");
+    let app = start(&service, &settings).await;
+    let upload = async |is_other| requests(&app, is_other).body("file").send().await.unwrap();
+    let first = join_all([upload(false), upload(false)]);
+    let check = async {
+        until("two uploads", async || service.calls() == 2).await;
+
+        let refused = upload(false).await;
+
+        assert_eq!(refused.status(), 429);
+        assert_eq!(refused.headers()["retry-after"], "5");
+        assert_eq!(reason(refused).await, "TOO_MANY_UPLOADS");
+        let open = async {
+            until("three uploads", async || service.calls() == 3).await;
+            service.gate.add_permits(3);
+        };
+        let (other, ()) = futures::join!(upload(true), open);
+        assert_eq!(other.status(), 200, "the places of others are theirs");
+    };
+
+    let (first, ()) = futures::join!(first, check);
+
+    assert!(first.iter().all(|upload| upload.status() == 200));
+    service.gate.add_permits(1);
+    assert_eq!(upload(false).await.status(), 200, "places come back");
+}
+
+#[tokio::test]
+async fn one_user_has_a_share_of_the_places_for_uploads() {
+    let users = [Uuid::now_v7(), Uuid::now_v7()];
+
+    check_share(|app, is_other| {
+        let token = app.issuer.access_token(users[usize::from(is_other)]);
+        app.request("POST", "/v1/own-files").bearer_auth(token)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_address_has_a_share_of_the_places_for_uploads() {
+    check_share(|app, is_other| {
+        let address = if is_other { "192.0.2.2" } else { "192.0.2.1" };
+        app.request("POST", "/v1/files").header("x-forwarded-for", address)
+    })
+    .await;
 }
 
 #[tokio::test]
