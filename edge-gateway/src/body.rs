@@ -98,7 +98,7 @@ pub(crate) fn broken(error: &PayloadError) -> Problem {
     Problem::bad_request("BODY_INCOMPLETE", format!("the body could not be read: {error}"))
 }
 
-fn too_slow(detail: String) -> Problem {
+pub(crate) fn too_slow(detail: String) -> Problem {
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         Code::DeadlineExceeded,

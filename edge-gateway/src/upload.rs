@@ -1,6 +1,7 @@
 //! Bodies of any size, streamed to the service in pieces. However large the body, a few pieces are in memory.
 
 mod feed;
+mod pace;
 mod pieces;
 
 use std::time::Instant;

@@ -20,6 +20,10 @@ pub struct ConnectionSettings {
     pub body_idle_ms: u64,
     /// For a body that is kept in memory; one that is streamed has the time of its call.
     pub body_ms: u64,
+    /// A file that is streamed comes at least so fast; 0 lets it take all the time of its call.
+    pub upload_bytes_per_second: u64,
+    /// How far it may be behind that.
+    pub upload_grace_ms: u64,
     /// For the caller to take something of an answer that waits for it.
     pub write_ms: u64,
 }
@@ -32,6 +36,8 @@ impl ConnectionSettings {
         keep_alive_ms: 75_000,
         body_idle_ms: 10_000,
         body_ms: 30_000,
+        upload_bytes_per_second: 1_000,
+        upload_grace_ms: 20_000,
         write_ms: 30_000,
     };
 
@@ -49,6 +55,10 @@ impl ConnectionSettings {
 
     pub(crate) fn body(&self) -> Duration {
         Duration::from_millis(self.body_ms)
+    }
+
+    pub(crate) fn upload_grace(&self) -> Duration {
+        Duration::from_millis(self.upload_grace_ms)
     }
 
     pub(crate) fn write(&self) -> Duration {

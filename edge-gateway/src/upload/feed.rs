@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use transcode::peek;
 
+use super::pace::Pace;
 use super::pieces::PieceSender;
 use crate::body;
 use crate::call::push_raw_body;
@@ -175,7 +177,7 @@ impl Messages {
 pub(super) struct Source {
     payload: Payload,
     limit: u64,
-    received: u64,
+    pace: Pace,
     settings: ConnectionSettings,
 }
 
@@ -184,20 +186,29 @@ impl Source {
         Self {
             payload,
             limit,
-            received: 0,
+            pace: Pace::default(),
             settings,
         }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        let next = body::next_piece(&mut self.payload, self.settings).await?;
-        let Some(chunk) = next else { return Ok(None) };
-        self.received += chunk.len() as u64;
-        if self.received > self.limit {
+        let asked = Instant::now();
+        let patience = self.pace.patience(&self.settings);
+        let next = tokio::time::timeout(patience, body::next_piece(&mut self.payload, self.settings)).await;
+        let Some(chunk) = next.map_err(|_| self.too_slow())?? else {
+            return Ok(None);
+        };
+        self.pace.note(asked.elapsed(), chunk.len() as u64);
+        if self.pace.received() > self.limit {
             Err(body::too_large(self.limit))
         } else {
             Ok(Some(chunk))
         }
+    }
+
+    fn too_slow(&self) -> Problem {
+        let rate = self.settings.upload_bytes_per_second;
+        body::too_slow(format!("the file came with less than {rate} bytes per second"))
     }
 }
 

@@ -117,6 +117,21 @@ async fn a_body_or_a_file_of_which_nothing_more_comes_is_408() {
 }
 
 #[tokio::test]
+async fn a_file_that_drips_is_408_long_before_the_time_of_its_call_is_over() {
+    let app = app("[connections]\nupload_bytes_per_second = 1000\nupload_grace_ms = 400").await;
+    let start = "POST /v1/scans HTTP/1.1\r\nhost: x\r\ncontent-length: 10000\r\n\r\n";
+
+    let answer = drip(&mut connect(app.address).await, start, b" ").await;
+
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(
+        answer.contains("BODY_TOO_SLOW") && answer.contains("1000 bytes per second"),
+        "{answer}"
+    );
+    assert_eq!(app.seen.completed_uploads.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn a_caller_who_does_not_take_its_answers_is_let_go() {
     let app = app("[connections]\nwrite_ms = 300").await;
     let socket = TcpSocket::new_v4().unwrap();
