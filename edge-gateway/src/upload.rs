@@ -4,22 +4,22 @@ mod feed;
 mod pace;
 mod pieces;
 
+use std::pin::pin;
 use std::time::Instant;
 
 use actix_web::HttpResponse;
 use actix_web::web::Payload;
-use bytes::Bytes;
 use tonic::client::Grpc;
-use tonic::{Response, Status};
 
 use crate::body;
 use crate::call::Call;
+use crate::codec::RawCodec;
 use crate::endpoint::RawBody;
 use crate::problem::Problem;
 use crate::resilience::Attempt;
 use crate::respond;
-use crate::upstream::Picked;
-use pieces::{PieceCodec, Pieces};
+use crate::upstream::{File, Picked};
+use pieces::Pieces;
 
 pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Result<HttpResponse, Problem> {
     let limit = call.endpoint.policy.max_body_bytes;
@@ -34,21 +34,21 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
     let mut client = Grpc::new(connection);
     let mut ticket = ticket.untimed();
     let (sender, pieces) = Pieces::channel();
-    let grpc_request = call.grpc_request(pieces, Some(call.deadline.remaining()));
+    let mut grpc_request = call.grpc_request(pieces, Some(call.deadline.remaining()));
+    grpc_request.extensions_mut().insert(File);
     let path = call.endpoint.rpc_path.clone();
-    // A task of its own: were the call dropped with its caller, HTTP/2 would tell the service CANCEL, which a hyper
-    // server takes for the end of the file. So it goes on until it has told that the pieces have ended too early.
-    let answer = actix_web::rt::spawn(async move { client.client_streaming(grpc_request, path, PieceCodec).await });
+    // Dropped before its end, with its caller or at its deadline, it breaks the upload off.
+    let answer = client.client_streaming(grpc_request, path, RawCodec);
     let body = feed::Source::new(payload, limit, call.worker.edge.settings.load().connections);
     let feed = feed::File::of(call.request, raw, fields).send(body, sender);
     let exchange = async {
-        let mut answer = answer;
+        let mut answer = pin!(answer);
         tokio::select! {
             // The service may answer before it has everything, if only to say that it does not want it.
-            early = &mut answer => return joined(early),
+            early = &mut answer => return Ok(early),
             fed = feed => fed?,
         }
-        joined(answer.await)
+        Ok(answer.await)
     };
     let outcome = call.deadline.limit(exchange).await??;
     attempt.end(&outcome);
@@ -58,13 +58,4 @@ pub(crate) async fn answer(call: Call<'_>, raw: RawBody, payload: Payload) -> Re
         Ok(response) => respond::success(&call, response.get_ref()),
         Err(status) => Err(call.problem(&status)),
     }
-}
-
-type Answer = Result<Response<Bytes>, Status>;
-
-fn joined(answer: Result<Answer, tokio::task::JoinError>) -> Result<Answer, Problem> {
-    answer.map_err(|error| {
-        tracing::error!(error = %error, "an upload was lost");
-        Problem::internal()
-    })
 }

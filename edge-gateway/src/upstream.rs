@@ -17,7 +17,7 @@ use prost_reflect::DescriptorPool;
 use service::config::Environment;
 
 pub(crate) use address::Address;
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, File};
 pub(crate) use destinations::{Destination, Destinations};
 pub(crate) use directory::Directory;
 pub use directory::Finding;

@@ -1,21 +1,16 @@
-//! The messages of an upload on their way to the service. An upload that ends without being finished is an error
-//! there, never a shorter file.
+//! The messages of an upload on their way to the service. Of an upload that is not finished the service never sees an end:
+//! it is reset when its call is dropped, and never a shorter file.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tonic::Status;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
-
-use crate::codec::RawCodec;
 
 /// Messages that wait for the service; when they are there, the caller has to wait too.
 const MESSAGES_WAITING: usize = 2;
 
-/// Dropping it gives the upload up; [`PieceSender::finish`] completes it.
 pub(super) struct PieceSender(Sender<Piece>);
 
 enum Piece {
@@ -27,9 +22,6 @@ pub(super) struct Pieces {
     receiver: Receiver<Piece>,
     is_over: bool,
 }
-
-/// The caller is gone, or its body is not what it said it was.
-pub(super) struct GivenUp;
 
 impl PieceSender {
     /// Nobody takes it when the service has answered already; the answer is what counts then.
@@ -45,64 +37,26 @@ impl PieceSender {
 impl Pieces {
     pub(super) fn channel() -> (PieceSender, Self) {
         let (sender, receiver) = mpsc::channel(MESSAGES_WAITING);
-        (
-            PieceSender(sender),
-            Self {
-                receiver,
-                is_over: false,
-            },
-        )
+        let is_over = false;
+        (PieceSender(sender), Self { receiver, is_over })
     }
 }
 
 impl Stream for Pieces {
-    type Item = Result<Bytes, GivenUp>;
+    type Item = Bytes;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.is_over {
             return Poll::Ready(None);
         }
-        self.receiver.poll_recv(context).map(|piece| match piece {
-            Some(Piece::Message(message)) => Some(Ok(message)),
+        match ready!(self.receiver.poll_recv(context)) {
+            Some(Piece::Message(message)) => Poll::Ready(Some(message)),
             Some(Piece::Finished) => {
                 self.is_over = true;
-                None
+                Poll::Ready(None)
             }
-            None => {
-                self.is_over = true;
-                Some(Err(GivenUp))
-            }
-        })
-    }
-}
-
-/// Ends the HTTP/2 stream with an error when the upload was given up.
-#[derive(Clone, Copy)]
-pub(super) struct PieceCodec;
-
-impl Codec for PieceCodec {
-    type Encode = Result<Bytes, GivenUp>;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = RawCodec;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-}
-
-impl Encoder for PieceCodec {
-    type Item = Result<Bytes, GivenUp>;
-    type Error = Status;
-
-    fn encode(&mut self, piece: Self::Item, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        match piece {
-            Ok(message) => RawCodec.encode(message, buffer),
-            Err(GivenUp) => Err(Status::internal("the upload was given up")),
+            // Its sender is gone, and its call is about to be.
+            None => Poll::Pending,
         }
     }
 }

@@ -34,6 +34,7 @@ use tower::Service;
 use crate::problem::EDGE_DOMAIN;
 
 pub(crate) use answer::Answer;
+pub(crate) use upload::File;
 use upload::Upload;
 
 /// A connection that is silent for so long is asked whether anybody is there, also while it is idle.
@@ -129,13 +130,14 @@ impl Service<Request<Body>> for Connection {
 impl Inner {
     async fn exchange(self: Rc<Self>, request: Request<Body>) -> Result<Response<Answer>, Error> {
         let (head, body) = request.into_parts();
+        let is_file = head.extensions.get::<File>().is_some();
         let path = head.uri.path_and_query().cloned();
         let head = self.head(path.unwrap_or_else(|| PathAndQuery::from_static("/")), head.headers)?;
         let place = Place::take(&self.calls)?;
         let Open { mut sender, suspicion } = self.ready().await?;
         let (answer, stream) = sender.send_request(head, false)?;
         let unanswered = Unanswered::begin(suspicion);
-        let upload = Upload::start(body, stream).await?;
+        let upload = Upload::start(body, stream, is_file).await?;
         let answer = answer.await;
         unanswered.end();
         let mut answer = answer?;

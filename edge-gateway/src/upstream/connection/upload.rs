@@ -1,6 +1,6 @@
 //! The body of a request, on its way to the service.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,6 +15,10 @@ use super::Error;
 /// A request that is no longer than this is handed over as it is; for longer ones the service has to make room.
 const SMALL_BYTES: usize = 16 << 10;
 
+/// A request of many messages, of which the service must not take a part for the whole. It goes into the request's extensions.
+#[derive(Clone, Copy)]
+pub(crate) struct File;
+
 pub(super) struct Upload {
     body: Body,
     stream: SendStream<Bytes>,
@@ -23,9 +27,10 @@ pub(super) struct Upload {
     next: Option<Bytes>,
     is_read: bool,
     is_ended: bool,
+    is_file: bool,
 }
 
-/// An upload that goes on in a task of its own. Dropping it breaks the upload off.
+/// An upload that goes on in a task of its own. Dropping it before the answer is there breaks the upload off.
 pub(super) struct Uploading(JoinHandle<()>);
 
 impl Drop for Uploading {
@@ -36,7 +41,11 @@ impl Drop for Uploading {
 
 impl Upload {
     /// Sends what is there at once, which for most calls is all; the rest goes on beside the answer.
-    pub(super) async fn start(body: Body, stream: SendStream<Bytes>) -> Result<Option<Uploading>, Error> {
+    pub(super) async fn start(
+        body: Body,
+        stream: SendStream<Bytes>,
+        is_file: bool,
+    ) -> Result<Option<Uploading>, Error> {
         let mut upload = Self {
             body,
             stream,
@@ -44,13 +53,19 @@ impl Upload {
             next: None,
             is_read: false,
             is_ended: false,
+            is_file,
         };
         match poll_fn(|context| Poll::Ready(upload.poll(context))).await {
-            Poll::Ready(sent) => sent.map(|()| None),
-            Poll::Pending => {
+            Poll::Ready(sent) if !is_file => sent.map(|()| None),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(())) | Poll::Pending => {
                 let task = actix_web::rt::spawn(async move {
                     // The service is told by a reset, and the caller by the end of the answer.
-                    let _ = poll_fn(|context| upload.poll(context)).await;
+                    let sent = poll_fn(|context| upload.poll(context)).await;
+                    if sent.is_ok() && is_file {
+                        // The end may still wait in h2, which would forget it and reset with CANCEL if the call was dropped.
+                        pending::<()>().await;
+                    }
                 });
                 Ok(Some(Uploading(task)))
             }
@@ -125,8 +140,9 @@ impl Upload {
 
 impl Drop for Upload {
     /// h2 itself would reset with CANCEL, which servers take for the end of the request: half a file would look whole.
+    /// A call that is over is not reset any more.
     fn drop(&mut self) {
-        if !self.is_ended {
+        if self.is_file || !self.is_ended {
             self.stream.send_reset(Reason::INTERNAL_ERROR);
         }
     }
