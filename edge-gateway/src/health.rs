@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::future;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, Shared, join_all};
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tonic_health::pb::HealthCheckRequest;
@@ -22,11 +24,21 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Of the endpoints of one service.
 const ASKED_AT_ONCE: usize = 4;
 
-/// The last known state of the services.
-#[derive(Default)]
-pub(crate) struct Readiness(RefCell<Option<(Instant, Vec<Check>)>>);
+/// What is known of the services, and who finds it out: however many ask, the services are asked once a second.
+#[derive(Clone, Default)]
+pub(crate) struct Readiness(Rc<RefCell<Knowledge>>);
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Default)]
+enum Knowledge {
+    #[default]
+    None,
+    Asking(Shared<LocalBoxFuture<'static, Checks>>),
+    Known(Instant, Checks),
+}
+
+type Checks = Rc<[Check]>;
+
+#[derive(Serialize)]
 struct Check {
     name: String,
     ok: bool,
@@ -36,7 +48,7 @@ struct Check {
 struct Report<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    checks: &'a [Check],
+    checks: &'a [&'a Check],
 }
 
 pub(crate) fn live() -> HttpResponse {
@@ -48,16 +60,18 @@ pub(crate) fn startup() -> HttpResponse {
     report(StatusCode::OK, "started", &[])
 }
 
+/// Not behind the flood guard: a load balancer that shares an address with those who flood would take the edge away from everyone.
 pub(crate) async fn ready(worker: &Worker) -> HttpResponse {
     if worker.edge.stopping.is_cancelled() {
         return report(StatusCode::SERVICE_UNAVAILABLE, "stopping", &[]);
     }
-    let mut checks = worker.readiness.checks(worker).await;
+    let services = worker.readiness.checks(worker).await;
     // Without them every user would be refused.
-    checks.push(Check {
+    let keys = Check {
         name: "access token keys".to_owned(),
         ok: worker.edge.verifier.has_keys(),
-    });
+    };
+    let checks: Vec<&Check> = services.iter().chain([&keys]).collect();
     if checks.iter().all(|check| check.ok) {
         report(StatusCode::OK, "ready", &checks)
     } else {
@@ -66,36 +80,50 @@ pub(crate) async fn ready(worker: &Worker) -> HttpResponse {
 }
 
 impl Readiness {
-    async fn checks(&self, worker: &Worker) -> Vec<Check> {
-        if let Some((asked, checks)) = self.0.borrow().as_ref()
-            && asked.elapsed() < KEPT
-        {
-            return checks.clone();
+    async fn checks(&self, worker: &Worker) -> Checks {
+        let known = self.0.borrow().clone();
+        match known {
+            Knowledge::Known(asked, checks) if asked.elapsed() < KEPT => checks,
+            Knowledge::Asking(asking) => asking.await,
+            Knowledge::None | Knowledge::Known(..) => self.ask(worker).await,
         }
-        let asked = worker
-            .edge
-            .upstreams
-            .iter()
-            .zip(worker.destinations.all())
-            .map(|(upstream, endpoints)| async {
-                Check {
-                    name: upstream.package.clone(),
-                    ok: is_any_serving(endpoints).await,
-                }
-            });
-        let checks = join_all(asked).await;
-        *self.0.borrow_mut() = Some((Instant::now(), checks.clone()));
-        checks
+    }
+
+    fn ask(&self, worker: &Worker) -> Shared<LocalBoxFuture<'static, Checks>> {
+        let services = worker.edge.upstreams.iter().zip(worker.destinations.all());
+        let services: Vec<_> = services
+            .map(|(upstream, endpoints)| is_any_serving(upstream.package.clone(), endpoints))
+            .collect();
+        let readiness = self.clone();
+        // In a task of its own, so that it goes on when the caller who asked first hangs up.
+        let task = actix_web::rt::spawn(async move {
+            let checks = Checks::from(join_all(services).await);
+            *readiness.0.borrow_mut() = Knowledge::Known(Instant::now(), Rc::clone(&checks));
+            checks
+        });
+        let asking = task
+            .map(|checks| checks.unwrap_or_else(|_| unknown()))
+            .boxed_local()
+            .shared();
+        *self.0.borrow_mut() = Knowledge::Asking(asking.clone());
+        asking
     }
 }
 
+/// Tasks are lost at the end of their runtime alone.
+fn unknown() -> Checks {
+    let name = "services".to_owned();
+    Rc::new([Check { name, ok: false }])
+}
+
 /// Whether calls have somewhere to go.
-async fn is_any_serving(endpoints: Vec<Connection>) -> bool {
+async fn is_any_serving(name: String, endpoints: Vec<Connection>) -> Check {
     let answers = stream::iter(endpoints).map(is_serving).buffer_unordered(ASKED_AT_ONCE);
-    pin!(answers.filter(|is_serving| future::ready(*is_serving)))
+    let first = pin!(answers.filter(|is_serving| future::ready(*is_serving)))
         .next()
-        .await
-        .is_some()
+        .await;
+    let ok = first.is_some();
+    Check { name, ok }
 }
 
 async fn is_serving(connection: Connection) -> bool {
@@ -104,6 +132,6 @@ async fn is_serving(connection: Connection) -> bool {
     matches!(answer, Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving)
 }
 
-fn report(code: StatusCode, status: &'static str, checks: &[Check]) -> HttpResponse {
+fn report(code: StatusCode, status: &'static str, checks: &[&Check]) -> HttpResponse {
     HttpResponse::build(code).json(Report { status, checks })
 }
