@@ -45,9 +45,6 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const SUSPECT_AFTER: Duration = Duration::from_millis(500);
 /// Any service that lives answers sooner: its handlers have no part in it.
 const SUSPECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// What a service may send before it is read: as much as hyper allows.
-const STREAM_WINDOW_BYTES: u32 = 2 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 5 << 20;
 /// RFC 9113 advises servers to take no fewer at once.
 const FIRST_STREAMS: usize = 100;
 /// A status with all its details is smaller.
@@ -55,6 +52,30 @@ const MAX_HEADER_BYTES: u32 = 64 << 10;
 
 /// Our services take 1,024 at once. What is more would wait in a queue that h2 does not bound, and keeps after its callers left.
 const MAX_CALLS: usize = 1_000;
+
+/// What a service may send before it is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    stream_bytes: u32,
+    connection_bytes: u32,
+}
+
+impl Windows {
+    /// The edge takes the answers of calls in as they come. As much as hyper allows.
+    pub(crate) const CALLS: Self = Self {
+        stream_bytes: 2 << 20,
+        connection_bytes: 5 << 20,
+    };
+    /// A stream is read no faster than its caller reads. Each may stand still with its window full, and the connection has room for
+    /// the windows of all, so that none waits for another's caller.
+    pub(crate) const STREAMS: Self = Self {
+        stream_bytes: STREAM_WINDOW_BYTES,
+        connection_bytes: STREAM_WINDOW_BYTES * MAX_CALLS as u32,
+    };
+}
+
+/// Many events, and for a thousand callers who do not read 64 MB.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -65,6 +86,7 @@ pub(crate) struct Connection(Rc<Inner>);
 struct Inner {
     authority: Authority,
     connect_timeout: Duration,
+    windows: Windows,
     state: RefCell<State>,
     /// Whether a call has told of the end of the connection that was opened last.
     is_end_told: Cell<bool>,
@@ -91,7 +113,7 @@ type Opened = Result<Open, Rc<str>>;
 
 impl Connection {
     /// To an address such as `http://127.0.0.1:50051`.
-    pub(crate) fn new(address: &str, connect_timeout: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(address: &str, connect_timeout: Duration, windows: Windows) -> anyhow::Result<Self> {
         let uri: Uri = address
             .parse()
             .with_context(|| format!("reading the address {address}"))?;
@@ -100,6 +122,7 @@ impl Connection {
         Ok(Self(Rc::new(Inner {
             authority: authority.with_context(|| format!("{address} names no host"))?,
             connect_timeout,
+            windows,
             state: RefCell::new(State::Closed),
             is_end_told: Cell::new(false),
             calls: Arc::default(),
@@ -224,9 +247,10 @@ async fn connect(not_opened: NotOpened) -> Opened {
     let Inner {
         authority,
         connect_timeout,
+        windows,
         ..
     } = &*not_opened.0;
-    match timeout(*connect_timeout, handshake(authority)).await {
+    match timeout(*connect_timeout, handshake(authority, *windows)).await {
         Ok(Ok(open)) => {
             not_opened.opened(open.clone());
             Ok(open)
@@ -294,7 +318,7 @@ impl Drop for Place {
     }
 }
 
-async fn handshake(authority: &Authority) -> anyhow::Result<Open> {
+async fn handshake(authority: &Authority, windows: Windows) -> anyhow::Result<Open> {
     let port = authority.port_u16().unwrap_or(80);
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, port)).await.context("connecting")?;
@@ -304,8 +328,8 @@ async fn handshake(authority: &Authority) -> anyhow::Result<Open> {
         .enable_push(false)
         // Until the service has said how many it takes, so few are sent that none is refused.
         .initial_max_send_streams(FIRST_STREAMS)
-        .initial_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_window_size(windows.stream_bytes)
+        .initial_connection_window_size(windows.connection_bytes)
         .max_header_list_size(MAX_HEADER_BYTES);
     let (sender, mut connection) = builder.handshake(stream).await.context("greeting the service")?;
     let ping_pong = connection.ping_pong();

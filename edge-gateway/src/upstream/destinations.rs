@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::UpstreamIndex;
-use super::connection::Connection;
+use super::connection::{Connection, Windows};
 use super::endpoints::Endpoints;
 use super::pool::{Picked, Pool};
 
@@ -19,8 +19,8 @@ pub(crate) struct Destination {
 impl Destination {
     pub(crate) fn connect(endpoints: &Arc<Endpoints>) -> anyhow::Result<Self> {
         Ok(Self {
-            calls: Pool::new(endpoints)?,
-            streams: Pool::new(endpoints)?,
+            calls: Pool::new(endpoints, Windows::CALLS)?,
+            streams: Pool::new(endpoints, Windows::STREAMS)?,
         })
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use tonic::{Code, Status};
 
-use super::connection::Connection;
+use super::connection::{Connection, Windows};
 use super::endpoints::{CONNECT_TIMEOUT, Endpoint, Endpoints, ONLY_CONNECT_TIMEOUT};
 use super::failure::ConnectionFailure;
 use super::load::{self, Ending, Load};
@@ -19,6 +19,7 @@ pub(crate) enum Pool {
     One(Connection),
     Several {
         endpoints: Arc<Endpoints>,
+        windows: Windows,
         members: RefCell<Members>,
     },
 }
@@ -59,16 +60,17 @@ struct Counted {
 }
 
 impl Pool {
-    pub(crate) fn new(endpoints: &Arc<Endpoints>) -> anyhow::Result<Self> {
+    pub(crate) fn new(endpoints: &Arc<Endpoints>, windows: Windows) -> anyhow::Result<Self> {
         match endpoints.only() {
             Some(only) => {
-                let connection = Connection::new(&only.address, ONLY_CONNECT_TIMEOUT);
+                let connection = Connection::new(&only.address, ONLY_CONNECT_TIMEOUT, windows);
                 Ok(Self::One(
                     connection.with_context(|| format!("connecting to {}", only.address))?,
                 ))
             }
             None => Ok(Self::Several {
                 endpoints: Arc::clone(endpoints),
+                windows,
                 members: RefCell::default(),
             }),
         }
@@ -76,12 +78,16 @@ impl Pool {
 
     /// Nothing when no endpoint is known.
     pub(crate) fn pick(&self) -> Option<Picked> {
-        let (endpoints, members) = match self {
+        let (endpoints, windows, members) = match self {
             Self::One(connection) => return Some(Picked::uncounted(connection.clone())),
-            Self::Several { endpoints, members } => (endpoints, members),
+            Self::Several {
+                endpoints,
+                windows,
+                members,
+            } => (endpoints, *windows, members),
         };
         let now = Instant::now();
-        members.borrow_mut().follow(endpoints, now);
+        members.borrow_mut().follow(endpoints, windows, now);
         let members = members.borrow();
         let member = members.choose(now, rand::random())?;
         Some(Picked::counted(member, now))
@@ -91,8 +97,12 @@ impl Pool {
     pub(crate) fn connections(&self) -> Vec<Connection> {
         match self {
             Self::One(connection) => vec![connection.clone()],
-            Self::Several { endpoints, members } => {
-                members.borrow_mut().follow(endpoints, Instant::now());
+            Self::Several {
+                endpoints,
+                windows,
+                members,
+            } => {
+                members.borrow_mut().follow(endpoints, *windows, Instant::now());
                 members.borrow().all().map(|member| member.connection.clone()).collect()
             }
         }
@@ -101,14 +111,16 @@ impl Pool {
 
 impl Members {
     /// Takes a new table over. A call under way keeps the connection of an endpoint that is gone, and ends there.
-    fn follow(&mut self, endpoints: &Endpoints, now: Instant) {
+    fn follow(&mut self, endpoints: &Endpoints, windows: Windows, now: Instant) {
         let table = endpoints.table();
         if Arc::ptr_eq(&self.table, &table) {
             return;
         }
         let members = table.iter().filter_map(|endpoint| {
             let known = self.all().find(|member| Arc::ptr_eq(&member.endpoint, endpoint));
-            known.cloned().or_else(|| Member::new(endpoint, now).map(Rc::new))
+            known
+                .cloned()
+                .or_else(|| Member::new(endpoint, windows, now).map(Rc::new))
         });
         let (near, far) = members.partition(|member| member.endpoint.is_near);
         *self = Self {
@@ -133,8 +145,8 @@ impl Members {
 
 impl Member {
     /// Sources of addresses give only such as can be read.
-    fn new(endpoint: &Arc<Endpoint>, now: Instant) -> Option<Self> {
-        let connection = Connection::new(&endpoint.address, CONNECT_TIMEOUT);
+    fn new(endpoint: &Arc<Endpoint>, windows: Windows, now: Instant) -> Option<Self> {
+        let connection = Connection::new(&endpoint.address, CONNECT_TIMEOUT, windows);
         let connection = connection.inspect_err(|error| {
             tracing::error!(
                 endpoint = endpoint.address,

@@ -127,6 +127,8 @@ struct Metadata {
 #[derive(Default)]
 pub struct Seen {
     pub watchers: AtomicUsize,
+    /// How many large changes were sent to those who asked for a flood of them.
+    pub flooded: AtomicUsize,
     pub completed_uploads: AtomicUsize,
     pub cancelled_uploads: AtomicUsize,
     /// The paths of the last update mask.
@@ -274,8 +276,24 @@ fn check_etag(etag: &str) -> Result<(), Status> {
     Err(Status::with_error_details(Code::Aborted, "has changed", details))
 }
 
+/// Large changes for as long as somebody takes them.
+fn flood(seen: Arc<Seen>) -> Answers {
+    let large = Book {
+        title: "x".repeat(16 << 10),
+        ..book("7")
+    };
+    let message = Bytes::from(large.encode_to_vec());
+    stream(futures::stream::repeat_with(move || {
+        seen.flooded.fetch_add(1, Ordering::SeqCst);
+        Ok(message.clone())
+    }))
+}
+
 /// Three changes, then what the id says: an end, an error, or nothing for ever.
 fn watch(seen: Arc<Seen>, request: &Get) -> Answers {
+    if request.id == "flood" {
+        return flood(seen);
+    }
     struct Watcher(Arc<Seen>);
     impl Drop for Watcher {
         fn drop(&mut self) {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
 use crate::app::{App, MAX_STREAMS, problem};
 
@@ -53,6 +56,38 @@ async fn streams_take_no_place_from_calls() {
     let response = app.user_request("GET", "/v1/books/7").send().await.unwrap();
 
     assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn callers_who_do_not_read_their_streams_do_not_hold_up_those_of_others() {
+    let app = App::start().await;
+    let mut standing = Vec::new();
+    for _ in 0..6 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(app.address).await.unwrap();
+        let request = b"GET /v1/books/flood:watch HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        standing.push(stream);
+    }
+    until_still(|| app.seen.flooded.load(Ordering::SeqCst)).await;
+
+    let other = async { app.get("/v1/books/7:watch").send().await?.text().await };
+    let other = timeout(Duration::from_secs(20), other).await;
+
+    let text = other.expect("it waits for the others").unwrap();
+    assert_eq!(text.matches("data: ").count(), 3, "{text}");
+}
+
+/// Waits until a number does not grow any more.
+async fn until_still(number: impl Fn() -> usize) {
+    let (mut last, mut same) = (0, 0);
+    while same < 10 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = number();
+        same = if now > 0 && now == last { same + 1 } else { 0 };
+        last = now;
+    }
 }
 
 #[tokio::test]
