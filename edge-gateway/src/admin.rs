@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use service::Service;
 
 use crate::edge::Edge;
+use crate::lifecycle::{Lifecycle, full_date};
 use crate::policy::{Access, Keeping, Policy, Sharing};
 
 /// Its path, what it is about, and what it shows.
@@ -75,6 +76,14 @@ fn policy(policy: &Policy) -> Value {
         "long_running": policy.long_running,
         "hedge_after_ms": policy.hedge_after.map(milliseconds),
         "cache": policy.keeping.as_ref().map(keeping),
+        "lifecycle": policy.lifecycle.as_ref().map(lifecycle),
+    })
+}
+
+fn lifecycle(lifecycle: &Lifecycle) -> Value {
+    json!({
+        "deprecated_since": lifecycle.deprecated_since.map(full_date),
+        "sunset": lifecycle.sunset.map(full_date),
     })
 }
 
@@ -127,4 +136,24 @@ fn settings(edge: &Edge) -> Value {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_rpc_that_goes_away_says_since_when_and_until_when() {
+        let shown = |is_deprecated, since, sunset| {
+            let read = Lifecycle::read(is_deprecated, since, sunset).unwrap();
+            json!(read.as_ref().map(lifecycle))
+        };
+
+        assert_eq!(
+            shown(true, "2026-01-01", "2027-01-31"),
+            json!({"deprecated_since": "2026-01-01", "sunset": "2027-01-31"})
+        );
+        assert_eq!(shown(true, "", ""), json!({"deprecated_since": null, "sunset": null}));
+        assert_eq!(shown(false, "", ""), json!(null));
+    }
 }

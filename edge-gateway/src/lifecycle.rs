@@ -18,7 +18,7 @@ const HTTP_DATE: &[BorrowedFormatItem<'_>] =
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lifecycle {
     /// Nothing when the contract says only that it is so.
-    deprecated_since: Option<OffsetDateTime>,
+    pub(crate) deprecated_since: Option<OffsetDateTime>,
     pub(crate) sunset: Option<OffsetDateTime>,
 }
 
@@ -75,6 +75,12 @@ impl Notice {
         }
         headers.append(header::LINK, self.link.clone());
     }
+}
+
+/// A day as the contract has it.
+pub(crate) fn full_date(day: OffsetDateTime) -> String {
+    day.format(FULL_DATE)
+        .expect("what was read as a day can be written as one")
 }
 
 /// The beginning of a day, in UTC; nothing for an empty text.

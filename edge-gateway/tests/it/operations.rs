@@ -130,6 +130,7 @@ async fn assert_pages(process: &Process) {
     assert_eq!(keys["method"], "GET");
     assert_eq!(keys["rpc"], "bookmesh.auth.v1.AuthService.GetJwks");
     assert_eq!(keys["policy"]["access"], "public");
+    assert_eq!(keys["policy"].get("lifecycle"), Some(&Value::Null), "it stays");
     assert_eq!(
         page(process, "/admin/policies").await["bookmesh.auth.v1.AuthService.GetJwks"],
         keys["policy"]
