@@ -100,6 +100,10 @@ pub(crate) async fn follow_signals(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -108,6 +112,47 @@ mod tests {
 
         let error = "[client]\ntrusted_hopps = 1".parse::<Settings>().unwrap_err();
         assert!(error.to_string().contains("trusted_hopps"), "{error}");
+    }
+
+    /// The names of a table, and of the tables in it.
+    fn names(table: &Value, prefix: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for (name, value) in table.as_object().into_iter().flatten() {
+            let path = format!("{prefix}.{name}");
+            let first = value.as_array().and_then(|list| list.first()).unwrap_or(value);
+            names.extend(self::names(first, &path));
+            names.insert(path);
+        }
+        names
+    }
+
+    #[test]
+    fn the_sample_has_every_setting_with_its_default() {
+        let sample = include_str!("../settings.sample.toml");
+        assert_eq!(sample.parse::<Settings>().unwrap(), Settings::default());
+
+        let with_examples: Vec<&str> = sample
+            .lines()
+            .map(|line| {
+                line.strip_prefix('#')
+                    .filter(|rest| !rest.starts_with(' '))
+                    .unwrap_or(line)
+            })
+            .collect();
+        let with_examples = with_examples.join("\n");
+        let shown = serde_json::to_value(with_examples.parse::<Settings>().unwrap()).unwrap();
+        let written = toml::from_str::<Value>(&with_examples).unwrap();
+
+        let written = names(&written, "");
+        let is_derived =
+            |name: &str| name.starts_with(".limits") && (name.ends_with(".name") || name.ends_with(".most_leased"));
+        let shown: Vec<String> = names(&shown, "").into_iter().filter(|name| !is_derived(name)).collect();
+        let missing: Vec<&String> = shown.iter().filter(|name| !written.contains(*name)).collect();
+        assert!(
+            missing.is_empty() && shown.len() > 80,
+            "not in the sample: {missing:?} of {}",
+            shown.len()
+        );
     }
 
     #[test]
