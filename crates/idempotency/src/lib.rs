@@ -18,6 +18,10 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 const KEY_BYTES: usize = 128;
 
+/// The name that a caller gave a request. It can be read before the request is known as a whole, as when a file follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(String);
+
 /// A request with the name that its caller gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedRequest {
@@ -26,20 +30,33 @@ pub struct NamedRequest {
     request_hash: Vec<u8>,
 }
 
-impl NamedRequest {
-    /// Nothing when the caller gave no name. `parts` are what the RPC is asked, without the name.
-    pub fn parse(owner: Uuid, rpc: &str, request_id: &str, parts: &[&[u8]]) -> Result<Option<Self>, Violation> {
+impl RequestId {
+    /// Nothing when the caller gave no name.
+    pub fn parse(request_id: &str) -> Result<Option<Self>, Violation> {
         if request_id.is_empty() {
             return Ok(None);
         }
-        if let Some(violation) = check::text("request_id", request_id, KEY_BYTES) {
-            return Err(violation);
+        match check::text("request_id", request_id, KEY_BYTES) {
+            Some(violation) => Err(violation),
+            None => Ok(Some(Self(request_id.to_owned()))),
         }
-        Ok(Some(Self {
+    }
+
+    /// `parts` are what the RPC is asked, without the name.
+    pub fn of_request(self, owner: Uuid, rpc: &str, parts: &[&[u8]]) -> NamedRequest {
+        NamedRequest {
             owner,
-            key: request_id.to_owned(),
+            key: self.0,
             request_hash: hash(rpc, parts),
-        }))
+        }
+    }
+}
+
+impl NamedRequest {
+    /// Nothing when the caller gave no name. `parts` are what the RPC is asked, without the name.
+    pub fn parse(owner: Uuid, rpc: &str, request_id: &str, parts: &[&[u8]]) -> Result<Option<Self>, Violation> {
+        let request_id = RequestId::parse(request_id)?;
+        Ok(request_id.map(|request_id| request_id.of_request(owner, rpc, parts)))
     }
 
     /// Takes the key until the end of the owner's transaction, and answers what was answered before. Who gets nothing
