@@ -9,6 +9,7 @@ use bookmesh_proto::imports::v1::{
 use service::{caller, id, page, postgres, status};
 use sqlx::PgPool;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
@@ -24,6 +25,7 @@ pub(crate) use self::convert::to_proto;
 
 const RESOURCE: &str = "import";
 
+#[derive(Clone)]
 pub(crate) struct Imports {
     pub(crate) pool: PgPool,
     pub(crate) objects: Objects,
@@ -40,18 +42,16 @@ impl ImportService for Imports {
         let owner = caller::owner(&request)?;
         self.check_unfinished(owner).await?;
 
-        let received = upload::receive(&self.objects, owner, request.into_inner(), self.limits.max_bytes).await?;
-        let begun = self.begin_import(owner, &received).await;
-        let is_unneeded = match &begun {
-            Ok(import) => import.id != received.import_id.to_string(),
-            // It may have been committed all the same; what nobody needs goes with old files.
-            Err(idempotency::Error::Database(_)) => false,
-            Err(_) => true,
-        };
-        if is_unneeded {
-            received.discard(&self.objects).await;
-        }
-        Ok(Response::new(begun?))
+        let file = upload::receive(&self.objects, owner, request.into_inner(), self.limits.max_bytes).await?;
+        // A task of its own: a caller who hangs up now must leave no file behind that nobody imports.
+        let imports = self.clone();
+        let finish = async move { imports.finish_upload(owner, file).await };
+        let finished = tokio::spawn(finish.in_current_span()).await;
+        let import = finished.map_err(|error| {
+            tracing::error!(error = %error, "an upload was lost");
+            Status::internal("internal error")
+        })??;
+        Ok(Response::new(import))
     }
 
     async fn get_import(&self, request: Request<GetImportRequest>) -> Result<Response<ImportMessage>, Status> {
@@ -118,13 +118,24 @@ impl ImportService for Imports {
 }
 
 impl Imports {
+    async fn finish_upload(&self, owner: Uuid, file: upload::Received) -> Result<ImportMessage, Status> {
+        let received = file.finish().await?;
+        let begun = self.begin_import(owner, &received).await;
+        let is_unneeded = match &begun {
+            Ok(import) => import.id != received.import_id.to_string(),
+            // It may have been committed all the same; what nobody needs goes with old files.
+            Err(idempotency::Error::Database(_)) => false,
+            Err(_) => true,
+        };
+        if is_unneeded {
+            received.discard(&self.objects).await;
+        }
+        Ok(begun?)
+    }
+
     /// The import of these bytes: a new one, the one that is under way with the same, or the one that the caller was
     /// answered before under the same name.
-    async fn begin_import(
-        &self,
-        owner: Uuid,
-        received: &upload::Received,
-    ) -> Result<ImportMessage, idempotency::Error> {
+    async fn begin_import(&self, owner: Uuid, received: &upload::Stored) -> Result<ImportMessage, idempotency::Error> {
         let mut transaction = postgres::begin(&self.pool, owner).await?;
         if let Some(named) = &received.named
             && let Some(answer) = named.begin(&mut transaction).await?

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use bookmesh_proto::imports::v1::CreateImportRequest;
-use idempotency::NamedRequest;
+use idempotency::{NamedRequest, RequestId};
 use service::{check, id, status, status::Violation};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
@@ -14,8 +14,16 @@ use crate::{
 
 const FILE_NAME_LIMIT_BYTES: usize = 255;
 
-/// A file that is in the object store, whole.
+/// A file of which all bytes are there. Dropped unfinished, it leaves nothing behind.
 pub(crate) struct Received {
+    import_id: Uuid,
+    owner_id: Uuid,
+    upload: Upload,
+    copied: Copied,
+}
+
+/// A file that is in the object store, whole.
+pub(crate) struct Stored {
     pub(crate) import_id: Uuid,
     pub(crate) sha256: Vec<u8>,
     pub(crate) named: Option<NamedRequest>,
@@ -25,6 +33,29 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    pub(crate) async fn finish(self) -> Result<Stored, Status> {
+        self.upload.finish().await.map_err(|error| unavailable(&error))?;
+        let Copied {
+            file_name,
+            request_id,
+            size_bytes,
+            digest,
+        } = self.copied;
+        let sha256 = digest.finish().as_ref().to_vec();
+        let asked = [file_name.as_bytes(), &sha256];
+        let named = request_id.map(|request_id| request_id.of_request(self.owner_id, "CreateImport", &asked));
+        Ok(Stored {
+            import_id: self.import_id,
+            sha256,
+            named,
+            owner_id: self.owner_id,
+            file_name,
+            size_bytes,
+        })
+    }
+}
+
+impl Stored {
     pub(crate) fn new_import(&self, task_id: Uuid) -> NewImport<'_> {
         NewImport {
             id: self.import_id,
@@ -47,7 +78,7 @@ impl Received {
     }
 }
 
-/// Stores the file of a call. An upload that breaks off, or is too large, leaves nothing behind.
+/// Takes the file of a call in. An upload that breaks off, or is refused, leaves nothing behind.
 pub(crate) async fn receive(
     objects: &Objects,
     owner: Uuid,
@@ -60,23 +91,17 @@ pub(crate) async fn receive(
         .await
         .map_err(|error| unavailable(&error))?;
     let copied = copy(&mut messages, &mut upload, max_bytes).await?;
-    upload.finish().await.map_err(|error| unavailable(&error))?;
-    let sha256 = copied.digest.finish().as_ref().to_vec();
-    let asked = [copied.file_name.as_bytes(), &sha256];
-    let named = NamedRequest::parse(owner, "CreateImport", &copied.request_id, &asked)?;
     Ok(Received {
         import_id,
-        sha256,
-        named,
         owner_id: owner,
-        file_name: copied.file_name,
-        size_bytes: copied.size_bytes,
+        upload,
+        copied,
     })
 }
 
 struct Copied {
     file_name: String,
-    request_id: String,
+    request_id: Option<RequestId>,
     size_bytes: u64,
     digest: Digest,
 }
@@ -88,7 +113,7 @@ async fn copy(
 ) -> Result<Copied, Status> {
     let mut copied = Copied {
         file_name: String::new(),
-        request_id: String::new(),
+        request_id: None,
         size_bytes: 0,
         digest: Digest::new(&SHA256),
     };
@@ -96,7 +121,7 @@ async fn copy(
     while let Some(message) = messages.message().await? {
         if std::mem::take(&mut first) {
             copied.file_name = file_name(message.file_name)?;
-            copied.request_id = message.request_id;
+            copied.request_id = RequestId::parse(&message.request_id)?;
         }
         let data = message.file.unwrap_or_default().data;
         copied.size_bytes += data.len() as u64;

@@ -169,6 +169,16 @@ impl App {
         connection
     }
 
+    /// As the superuser: holds all new imports until the connection is dropped.
+    pub async fn hold_inserts(&self) -> PgConnection {
+        let mut connection = PgConnection::connect(&self.imports.admin_url).await.unwrap();
+        sqlx::raw_sql("BEGIN; LOCK TABLE imports.imports IN SHARE MODE")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection
+    }
+
     /// As the superuser: how many bookmarks there are of an owner.
     pub async fn count_bookmarks(&self, owner: Uuid) -> i64 {
         let mut connection = PgConnection::connect(&self.bookmarks.admin_url).await.unwrap();

@@ -1,13 +1,16 @@
 //! Files that are imported.
 
+use std::time::Duration;
+
 use bookmesh_proto::{
     imports::v1::{import::State, import_row::Outcome},
     task::v1::task,
 };
 use devstack::{Devstack, Ports};
+use tokio_stream::StreamExt;
 use tonic::Code;
 
-use crate::app::{App, LIMITS, broken_upload, generated_file};
+use crate::app::{App, LIMITS, broken_upload, generated_file, messages};
 
 const FILE: &str = include_str!("../fixtures/firefox.html");
 
@@ -167,10 +170,40 @@ async fn a_file_name_with_a_zero_in_it_is_refused() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_none_is_refused_before_the_file_is_there_and_leaves_nothing() {
+    let user = App::shared().await.user();
+    let mut first = messages("half.html", FILE.as_bytes()).remove(0);
+    first.request_id = "k".repeat(129);
+    // The file never comes.
+    let mut request = user.request(tokio_stream::iter([first]).chain(tokio_stream::pending()));
+    request.set_timeout(Duration::from_secs(20));
+
+    let at_once = user.imports().await.create_import(request).await.unwrap_err();
+    let whole = user.upload_once("a\0b", FILE).await.unwrap_err();
+
+    for status in [at_once, whole] {
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().starts_with("request_id"), "{status}");
+    }
+    assert_eq!(files_of(&user.id.to_string()).await, 0);
+}
+
+#[tokio::test]
+async fn a_file_that_another_request_has_named_leaves_nothing_of_itself() {
+    let user = App::shared().await.user();
+    let first = user.upload_once("8e03978e", FILE).await.unwrap();
+    user.wait_for_end(&first.id).await;
+
+    user.upload_once("8e03978e", generated_file(4)).await.unwrap_err();
+
+    assert_eq!(files_of(&user.id.to_string()).await, 1, "the file of the first");
+}
+
+#[tokio::test]
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let user = App::shared().await.user();
     let mut request = user.request(broken_upload(FILE.as_bytes()));
-    request.set_timeout(std::time::Duration::from_millis(300));
+    request.set_timeout(Duration::from_millis(300));
 
     user.imports().await.create_import(request).await.unwrap_err();
 
@@ -178,9 +211,41 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     assert_eq!(files_of(&user.id.to_string()).await, 0);
 }
 
+#[tokio::test]
+async fn a_caller_who_hangs_up_when_the_file_is_there_leaves_no_file_without_an_import() {
+    let stack = Devstack::start_temporary(Ports::default()).await.unwrap();
+    let mut app = App::start_without_import_and_task(stack.nats_url()).await;
+    app.start_import();
+    let user = app.user();
+    let held = app.hold_inserts().await;
+    let is_whole = until(async || files_in(&app, &user.id.to_string()) == 1);
+
+    tokio::select! {
+        answer = user.upload(FILE) => panic!("{answer:?}"),
+        () = is_whole => {}
+    }
+    drop(held);
+
+    until(async || user.list(0, "").await.unwrap().imports.len() == 1).await;
+}
+
+async fn until(is_so: impl AsyncFn() -> bool) {
+    for _ in 0..1_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it never comes true");
+}
+
 /// Finished files of an owner in the object folder.
 async fn files_of(owner: &str) -> usize {
-    let folder = App::shared().await.folder.path().join("imports").join(owner);
+    files_in(App::shared().await, owner)
+}
+
+fn files_in(app: &App, owner: &str) -> usize {
+    let folder = app.folder.path().join("imports").join(owner);
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;
     };
