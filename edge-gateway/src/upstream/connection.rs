@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn whatever_ends_an_attempt_to_connect_the_next_call_makes_another() {
-        let connection = Connection::new("http://127.0.0.1:1", Duration::from_secs(1)).unwrap();
+        let connection = Connection::new("http://127.0.0.1:1", Duration::from_secs(1), Windows::CALLS).unwrap();
         let never = std::future::pending().boxed_local().shared();
         *connection.0.state.borrow_mut() = State::Opening(never);
 
