@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use service::identity::{Caller, Refusal, Verified, Verifier};
+use service::identity::{Caller, Credential, Refusal, Verified, Verifier};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -18,8 +18,8 @@ const MAX_AUTHORIZATION_BYTES: usize = 9 * 1024;
 
 /// Who stands at the door.
 pub(crate) struct Visitor<'h> {
-    /// Whom the token names, also when it does not allow the call.
-    user: Option<Uuid>,
+    /// Whom the call is counted against, also when the token does not allow it; nobody without a good token.
+    subject: Option<Subject>,
     pub(crate) admission: Result<Admitted<'h>, Problem>,
 }
 
@@ -35,24 +35,30 @@ pub(crate) struct Admitted<'h> {
 impl Visitor<'_> {
     /// Whom the call is counted against.
     pub(crate) fn subject(&self, address: Option<IpAddr>) -> Subject {
-        match self.user {
-            Some(user) => Subject::User(user),
-            None => Subject::of_address(address),
-        }
+        self.subject.unwrap_or_else(|| Subject::of_address(address))
     }
 }
 
 /// Who calls, and whether the route is open to them.
 pub(crate) async fn check<'h>(policy: &Policy, verifier: &Verifier, headers: &'h HeaderMap) -> Visitor<'h> {
-    let Access::User { scopes } = &policy.access else {
+    let Access::User {
+        scopes,
+        takes_api_tokens,
+    } = &policy.access
+    else {
         return Visitor {
-            user: None,
+            subject: None,
             admission: Ok(Admitted::default()),
         };
     };
-    match verify(verifier, headers).await {
-        Ok((user, verified, authorization)) => Visitor {
-            user: Some(user),
+    match verify(verifier, headers, *takes_api_tokens).await {
+        Ok(Bearer {
+            user,
+            subject,
+            verified,
+            authorization,
+        }) => Visitor {
+            subject: Some(subject),
             admission: match missing_scope(&verified, scopes) {
                 None => Ok(Admitted {
                     authorization: Some(authorization),
@@ -62,23 +68,53 @@ pub(crate) async fn check<'h>(policy: &Policy, verifier: &Verifier, headers: &'h
             },
         },
         Err(problem) => Visitor {
-            user: None,
+            subject: None,
             admission: Err(problem),
         },
     }
 }
 
-async fn verify<'h>(verifier: &Verifier, headers: &'h HeaderMap) -> Result<(Uuid, Verified, &'h str), Problem> {
+/// Who has brought a good token.
+struct Bearer<'h> {
+    user: Uuid,
+    subject: Subject,
+    verified: Verified,
+    authorization: &'h str,
+}
+
+async fn verify<'h>(
+    verifier: &Verifier,
+    headers: &'h HeaderMap,
+    takes_api_tokens: bool,
+) -> Result<Bearer<'h>, Problem> {
     let authorization = exchange::header(headers, header::AUTHORIZATION).unwrap_or_default();
     let token = bearer_token(authorization).ok_or_else(|| refused(Refusal::Missing))?;
     if authorization.len() > MAX_AUTHORIZATION_BYTES {
         return Err(refused(Refusal::Invalid));
     }
-    let verified = verifier.verify(token).await.map_err(refused)?;
-    match verified.caller {
-        Caller::User { user_id, .. } => Ok((user_id, verified, authorization)),
-        Caller::Service { .. } => Err(refused(Refusal::Invalid)),
-    }
+    let verified = if takes_api_tokens {
+        verifier.verify(token).await
+    } else {
+        verifier.verify_without_api_tokens(token).await
+    };
+    let verified = verified.map_err(refused)?;
+    let Caller::User {
+        user_id: user,
+        session_id,
+    } = verified.caller
+    else {
+        return Err(refused(Refusal::Invalid));
+    };
+    let subject = match verified.credential {
+        Credential::ApiToken => Subject::ApiToken(session_id),
+        Credential::AccessToken | Credential::ServiceToken => Subject::User(user),
+    };
+    Ok(Bearer {
+        user,
+        subject,
+        verified,
+        authorization,
+    })
 }
 
 /// What a service's own refusal lacks on its way out. A wrong password is no broken token, so only routes that need a
@@ -104,9 +140,10 @@ fn missing_scope<'p>(verified: &Verified, needed: &'p [String]) -> Option<&'p st
 fn refused(refusal: Refusal) -> Problem {
     let challenge = match refusal {
         Refusal::Missing => "Bearer".to_owned(),
-        Refusal::Invalid | Refusal::Expired | Refusal::SessionEnded => {
+        Refusal::Invalid | Refusal::Expired | Refusal::SessionEnded | Refusal::ApiTokenEnded => {
             format!("Bearer error=\"invalid_token\", error_description=\"{refusal}\"")
         }
+        Refusal::ApiTokenNotAllowed => return not_allowed(refusal),
         Refusal::KeysUnavailable => return Problem::unreachable(),
     };
     let problem = Problem::new(
@@ -116,6 +153,16 @@ fn refused(refusal: Refusal) -> Problem {
         refusal.to_string(),
     );
     with_challenge(problem, challenge)
+}
+
+/// Another scope would not help.
+fn not_allowed(refusal: Refusal) -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        Code::PermissionDenied,
+        refusal.reason(),
+        refusal.to_string(),
+    )
 }
 
 fn insufficient(scope: &str) -> Problem {

@@ -64,7 +64,7 @@ fn policies(edge: &Edge) -> Value {
 fn policy(policy: &Policy) -> Value {
     let (access, scopes) = match &policy.access {
         Access::Public => ("public", [].as_slice()),
-        Access::User { scopes } => ("user", scopes.as_slice()),
+        Access::User { scopes, .. } => ("user", scopes.as_slice()),
     };
     json!({
         "access": access,

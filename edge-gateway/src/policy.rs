@@ -32,7 +32,10 @@ pub(crate) struct Policy {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Access {
     Public,
-    User { scopes: Vec<String> },
+    User {
+        scopes: Vec<String>,
+        takes_api_tokens: bool,
+    },
 }
 
 /// What a call is counted as, and the RPCs that fail and are refused together with it.
@@ -120,7 +123,10 @@ impl Policy {
         let hedge_after = policy.hedge_after.and_then(|delay| Duration::try_from(delay).ok());
         let access = match policy.auth() {
             proto::policy::Auth::Public => Access::Public,
-            proto::policy::Auth::User => Access::User { scopes: policy.scopes },
+            proto::policy::Auth::User => Access::User {
+                takes_api_tokens: service::identity::takes_api_tokens(&policy),
+                scopes: policy.scopes,
+            },
             proto::policy::Auth::Service | proto::policy::Auth::Unspecified => return None,
         };
         let timeout = policy.timeout.and_then(|timeout| Duration::try_from(timeout).ok());

@@ -5,7 +5,7 @@ use std::{sync::Arc, thread::available_parallelism};
 use secrecy::SecretString;
 use service::config::{Environment, ServiceConfig};
 
-use crate::master_key::MasterKey;
+use crate::{api_token::TokenEnvironment, master_key::MasterKey};
 
 pub struct Config {
     pub(crate) service: ServiceConfig,
@@ -14,6 +14,7 @@ pub struct Config {
     pub(crate) redis_url: SecretString,
     pub(crate) master_key: Arc<MasterKey>,
     pub(crate) hashing_cores: usize,
+    pub(crate) token_environment: TokenEnvironment,
 }
 
 impl Config {
@@ -23,6 +24,7 @@ impl Config {
         let database_max_connections = environment.or("AUTH_DATABASE_MAX_CONNECTIONS", 10);
         let redis_url = environment.secret("BOOKMESH_REDIS_URL");
         let master_key = environment.parsed_file("AUTH_MASTER_KEY", MasterKey::parse);
+        let token_environment = environment.or("AUTH_API_TOKEN_ENVIRONMENT", TokenEnvironment::default());
         let cores = available_parallelism().map_or(1, usize::from);
         let hashing_cores = environment.or("AUTH_HASHING_CORES", cores);
         Some(Config {
@@ -31,6 +33,7 @@ impl Config {
             database_max_connections: database_max_connections?,
             redis_url: redis_url?,
             master_key: Arc::new(master_key?),
+            token_environment: token_environment?,
             hashing_cores: hashing_cores?.max(1),
         })
     }

@@ -32,6 +32,12 @@ pub(crate) enum Error {
     SessionEnded,
     #[error("too many passwords are being checked")]
     Busy,
+    #[error("too many API tokens are in use")]
+    TooManyApiTokens,
+    #[error("this takes a log-in of the last five minutes")]
+    StepUpRequired,
+    #[error("API token not found")]
+    ApiTokenNotFound,
     #[error("session not found")]
     SessionNotFound,
     #[error("user not found")]
@@ -75,7 +81,10 @@ impl From<Error> for Status {
             Error::InvalidRefreshToken => with_reason(Code::Unauthenticated, "INVALID_REFRESH_TOKEN"),
             Error::RefreshTokenReused => with_reason(Code::Unauthenticated, "REFRESH_TOKEN_REUSED"),
             Error::SessionEnded => with_reason(Code::Unauthenticated, "SESSION_ENDED"),
+            Error::TooManyApiTokens => with_reason(Code::FailedPrecondition, "TOO_MANY_API_TOKENS"),
+            Error::StepUpRequired => with_reason(Code::PermissionDenied, "STEP_UP_REQUIRED"),
             Error::Busy => busy(&message),
+            Error::ApiTokenNotFound => status::not_found("api token"),
             Error::SessionNotFound => status::not_found("session"),
             Error::UserNotFound => status::not_found("user"),
             Error::Database(error) => postgres::status(error),

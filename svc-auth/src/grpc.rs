@@ -1,5 +1,6 @@
 //! AuthService: what each RPC takes and answers.
 
+mod api_tokens;
 mod internal;
 mod own_sessions;
 mod passwords;
@@ -18,7 +19,10 @@ use tonic::{Request, Response, Status, async_trait};
 
 pub(crate) use internal::AuthInternal;
 
-use crate::{hot_sessions::HotSessions, master_key::MasterKey, origin::Origin, password::Hasher, signing::KeyRing};
+use crate::{
+    api_token::TokenEnvironment, hot_sessions::HotSessions, master_key::MasterKey, origin::Origin, password::Hasher,
+    signing::KeyRing,
+};
 
 pub(crate) struct Auth {
     pub pool: PgPool,
@@ -26,6 +30,7 @@ pub(crate) struct Auth {
     pub keys: Arc<KeyRing>,
     pub hasher: Hasher,
     pub hot_sessions: HotSessions,
+    pub token_environment: TokenEnvironment,
 }
 
 #[async_trait]

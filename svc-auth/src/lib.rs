@@ -1,5 +1,6 @@
-//! Users, their sessions, and the keys that sign access tokens.
+//! Users, their sessions and API tokens, and the keys that sign access tokens.
 
+mod api_token;
 mod breached;
 mod config;
 mod domain;
@@ -13,13 +14,14 @@ mod refresh_token;
 mod registration;
 mod signing;
 mod store;
+mod token_uses;
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use bookmesh_proto::auth::v1::{
-    auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
-    session_service_server::SessionServiceServer,
+    api_token_service_server::ApiTokenServiceServer, auth_internal_service_server::AuthInternalServiceServer,
+    auth_service_server::AuthServiceServer, session_service_server::SessionServiceServer,
 };
 use prometheus_client::metrics::counter::Counter;
 use secrecy::ExposeSecret;
@@ -40,6 +42,7 @@ use crate::{
     hot_sessions::HotSessions,
     password::Hasher,
     signing::KeyRing,
+    token_uses::token_uses,
 };
 
 const NAME: &str = "svc-auth";
@@ -64,12 +67,16 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         hot_sessions: hot_sessions(&config, &pool, service.metrics())?,
         master_key: Arc::clone(&config.master_key),
         keys: Arc::clone(&keys),
+        token_environment: config.token_environment.clone(),
         pool: pool.clone(),
     });
-    let internal = AuthInternal { pool };
+    let (token_uses, writer) = token_uses(pool.clone());
+    service.spawn("uses of api tokens", writer.run(service.shutdown()));
+    let internal = AuthInternal { pool, token_uses };
 
     let routes = Routes::new(AuthServiceServer::from_arc(Arc::clone(&auth)))
-        .add_service(SessionServiceServer::from_arc(auth))
+        .add_service(SessionServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(ApiTokenServiceServer::from_arc(auth))
         .add_service(AuthInternalServiceServer::new(internal));
     service.serve(listener, verifier(&config, keys), routes).await
 }

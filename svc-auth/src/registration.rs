@@ -11,7 +11,8 @@ const PASSWORD_MAX_CHARACTERS: usize = 256;
 /// Counted before the characters are, so that a flood of bytes costs nothing.
 const PASSWORD_MAX_BYTES: usize = 1_024;
 const DISPLAY_NAME_MAX_CHARACTERS: usize = 200;
-const SESSION_NAME_MAX_CHARACTERS: usize = 100;
+/// Of what a user calls a session or an API token.
+const NAME_MAX_CHARACTERS: usize = 100;
 
 /// An e-mail address as it was given.
 #[derive(Clone, PartialEq, Eq)]
@@ -154,7 +155,15 @@ pub(crate) fn session_name_rule(text: &str) -> Option<&'static str> {
     if text.chars().any(char::is_control) {
         return Some("must not contain control characters");
     }
-    (text.chars().count() > SESSION_NAME_MAX_CHARACTERS).then_some("must be at most 100 characters long")
+    (text.chars().count() > NAME_MAX_CHARACTERS).then_some("must be at most 100 characters long")
+}
+
+/// What an API token may be called.
+pub(crate) fn token_name_rule(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        return Some("must not be empty");
+    }
+    session_name_rule(text)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What a session that began with a password may do: everything of the user's own.
-const USER_SCOPES: &str = "account:read account:write bookmarks:read bookmarks:write imports:read imports:write \
+pub(crate) const USER_SCOPES: &str = "account:read account:write bookmarks:read bookmarks:write imports:read imports:write \
                            tasks:read tasks:write";
 /// A retired key is published until every token that it signed has ended, wherever clocks stand.
 const PUBLISHED_AFTER_RETIREMENT: Duration = Duration::minutes(10);

@@ -1,5 +1,6 @@
-//! All SQL of users, sessions and signing keys. What is one user's is read and written under row-level security.
+//! All SQL of users, sessions, API tokens and signing keys. What is one user's is read and written under row-level security.
 
+mod api_tokens;
 mod own_sessions;
 mod passwords;
 
@@ -12,6 +13,10 @@ use crate::{
     password::StoredHash,
 };
 
+pub(crate) use api_tokens::{
+    count_api_tokens, insert_api_token, list_api_tokens, look_up_api_token, note_api_token_use, revoke_api_token,
+    session_began_after,
+};
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passwords::{Login, change_password, password_of, replace_password_hash, user_for_login};
 
@@ -205,6 +210,7 @@ pub(crate) async fn session_is_live(
         .await
 }
 
+/// Revoked API tokens are among them.
 pub(crate) async fn ended_sessions(pool: &PgPool, since: OffsetDateTime) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(r#"SELECT id AS "id!" FROM ended_sessions($1) AS id"#, since)
         .fetch_all(pool)

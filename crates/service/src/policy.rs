@@ -6,6 +6,8 @@ use anyhow::{Context, anyhow};
 use bookmesh_proto::edge::v1::{Policy, policy::Auth};
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, MethodDescriptor};
 
+use crate::identity;
+
 const POLICY_OPTION: &str = "bookmesh.edge.v1.policy";
 /// For an RPC that does not say, so that nothing runs for ever.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,7 +37,10 @@ pub(crate) enum Access {
     /// Anyone.
     Public,
     /// Users whose token has these scopes.
-    User { scopes: Vec<String> },
+    User {
+        scopes: Vec<String>,
+        takes_api_tokens: bool,
+    },
     /// These services.
     Service { callers: Vec<String> },
 }
@@ -70,7 +75,10 @@ fn read(method: &MethodDescriptor, option: &ExtensionDescriptor) -> anyhow::Resu
     let access = match policy.auth() {
         Auth::Unspecified => Access::Nobody,
         Auth::Public => Access::Public,
-        Auth::User => Access::User { scopes: policy.scopes },
+        Auth::User => Access::User {
+            takes_api_tokens: identity::takes_api_tokens(&policy),
+            scopes: policy.scopes,
+        },
         Auth::Service => Access::Service {
             callers: policy.callers,
         },
@@ -109,7 +117,8 @@ mod tests {
         assert_eq!(
             get_task.access,
             Access::User {
-                scopes: vec!["tasks:read".into()]
+                scopes: vec!["tasks:read".into()],
+                takes_api_tokens: true,
             }
         );
         assert_eq!(
@@ -128,6 +137,15 @@ mod tests {
     fn every_rpc_of_the_contract_says_who_may_call() {
         for (path, method) in contract() {
             assert_ne!(method.access, Access::Nobody, "{path}");
+        }
+    }
+
+    #[test]
+    fn api_tokens_are_taken_for_everything_but_identity() {
+        for (path, method) in contract() {
+            if let Access::User { takes_api_tokens, .. } = method.access {
+                assert_eq!(takes_api_tokens, !path.starts_with("/bookmesh.auth."), "{path}");
+            }
         }
     }
 

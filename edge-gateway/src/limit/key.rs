@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use crate::policy::RateClass;
 
-/// Whom a call is counted against. A caller with a token of another kind gets a kind of its own here.
+/// Whom a call is counted against. A user's programs count for themselves, so that none of them keeps the user out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Subject {
     User(Uuid),
+    ApiToken(Uuid),
     Address(IpAddr),
 }
 
@@ -53,6 +54,7 @@ impl fmt::Display for Key {
         };
         match self.subject {
             Subject::User(id) => write!(formatter, "limit:user:{id}:{meter}"),
+            Subject::ApiToken(id) => write!(formatter, "limit:token:{id}:{meter}"),
             Subject::Address(address) => write!(formatter, "limit:address:{address}:{meter}"),
         }
     }
@@ -86,6 +88,10 @@ mod tests {
         assert_eq!(
             key(Subject::User(Uuid::from_u128(7)), RateClass::Read),
             "limit:user:00000000-0000-0000-0000-000000000007:read"
+        );
+        assert_eq!(
+            key(Subject::ApiToken(Uuid::from_u128(7)), RateClass::Read),
+            "limit:token:00000000-0000-0000-0000-000000000007:read"
         );
         assert_eq!(
             key(of("2001:db8:1:2::1"), RateClass::Identity),

@@ -22,6 +22,7 @@ pub struct LimitSettings {
     /// For requests of any kind from one address, counted by each edge for itself.
     pub(super) flood: Rule,
     user: Rules,
+    token: Rules,
     address: Rules,
 }
 
@@ -55,6 +56,7 @@ impl LimitSettings {
     pub(super) fn rule(&self, subject: Subject, class: RateClass) -> &Rule {
         let rules = match subject {
             Subject::User(_) => &self.user,
+            Subject::ApiToken(_) => &self.token,
             Subject::Address(_) => &self.address,
         };
         match class {
@@ -80,6 +82,7 @@ struct Table {
     replicas: Option<u32>,
     flood: Limit,
     user: Limits,
+    token: Limits,
     address: Limits,
 }
 
@@ -113,7 +116,7 @@ impl TryFrom<Table> for LimitSettings {
         // Tokens a minute and burst. Calls that check a password cost several, so that an address may log in 60 times at
         // once and twice a second after that: people share addresses.
         let rule = |name, limit: &Limit, quota, burst| limit.rule(name, replicas, quota, burst);
-        let (user, address) = (&table.user, &table.address);
+        let (user, token, address) = (&table.user, &table.token, &table.address);
         Ok(Self {
             replicas,
             flood: rule("flood", &table.flood, 60_000, 5_000)?,
@@ -123,6 +126,14 @@ impl TryFrom<Table> for LimitSettings {
                 search: rule("user-search", &user.search, 3_000, 500)?,
                 identity: rule("user-identity", &user.identity, 600, 300)?,
                 upload: rule("user-upload", &user.upload, 60, 30)?,
+            },
+            // Half of what a user has: several programs of one user share what the services have.
+            token: Rules {
+                read: rule("token-read", &token.read, 3_000, 500)?,
+                write: rule("token-write", &token.write, 1_500, 500)?,
+                search: rule("token-search", &token.search, 1_500, 250)?,
+                identity: rule("token-identity", &token.identity, 300, 150)?,
+                upload: rule("token-upload", &token.upload, 30, 15)?,
             },
             address: Rules {
                 read: rule("address-read", &address.read, 3_000, 500)?,
@@ -182,6 +193,8 @@ mod tests {
         let rule = settings.rule(Subject::User(uuid::Uuid::nil()), RateClass::Read);
         assert_eq!((rule.rate.token, rule.rate.burst, rule.most_leased), (10_000, 400, 20));
         assert_eq!(rule.policy, "\"user-read\";q=6000;w=60");
+        let token = settings.rule(Subject::ApiToken(uuid::Uuid::nil()), RateClass::Read);
+        assert_eq!(token.policy, "\"token-read\";q=3000;w=60");
         let other = settings.rule(Subject::of_address(None), RateClass::Identity);
         assert_eq!((other.rate.token, other.rate.burst), (100_000, 300));
         assert_eq!(parse("").unwrap(), LimitSettings::default());

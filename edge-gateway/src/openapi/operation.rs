@@ -61,7 +61,7 @@ fn operation_id(contract: &Contract, route: &Route) -> String {
 fn security(endpoint: &Endpoint) -> Value {
     match &endpoint.policy.access {
         Access::Public => json!([]),
-        Access::User { scopes } => json!([{"bearer": scopes}]),
+        Access::User { scopes, .. } => json!([{"bearer": scopes}]),
     }
 }
 

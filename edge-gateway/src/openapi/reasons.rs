@@ -73,7 +73,7 @@ impl Reason {
             When::Unspecified | When::NoOperation => false,
             When::Everywhere | When::AnyRequest => true,
             When::Token => matches!(endpoint.policy.access, Access::User { .. }),
-            When::Scopes => matches!(&endpoint.policy.access, Access::User { scopes } if !scopes.is_empty()),
+            When::Scopes => matches!(&endpoint.policy.access, Access::User { scopes, .. } if !scopes.is_empty()),
             When::Body => route.body != Body::None,
             When::File => matches!(endpoint.input, Input::Upload(_)),
             When::NamedResource => !route.template.variables().is_empty(),

@@ -2,17 +2,28 @@
 
 use sqlx::{Connection, PgConnection, Row};
 
-use crate::app::{PASSWORD, TestApp};
+use crate::{
+    api_tokens::make,
+    app::{PASSWORD, TestApp},
+};
 
 async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query(query).fetch_one(connection).await.unwrap().get(0)
 }
 
+const COUNTS: [&str; 3] = [
+    "SELECT count(*) FROM users",
+    "SELECT count(*) FROM sessions",
+    "SELECT count(*) FROM api_tokens",
+];
+
 async fn two_users(app: &TestApp) -> String {
     let ada = app.register("ada@example.com", PASSWORD).await.unwrap();
     app.register("bob@example.com", PASSWORD).await.unwrap();
-    app.log_in("ada@example.com", PASSWORD).await.unwrap();
-    app.log_in("bob@example.com", PASSWORD).await.unwrap();
+    for email in ["ada@example.com", "bob@example.com"] {
+        let tokens = app.log_in(email, PASSWORD).await.unwrap();
+        make(app, &tokens.access_token, email, &["tasks:read"]).await.unwrap();
+    }
     ada.id
 }
 
@@ -22,7 +33,7 @@ async fn without_an_owner_no_row_is_seen_and_with_one_only_the_owners() {
     let ada = two_users(&app).await;
     let mut connection = PgConnection::connect(&app.database.app_url).await.unwrap();
 
-    for query in ["SELECT count(*) FROM users", "SELECT count(*) FROM sessions"] {
+    for query in COUNTS {
         assert_eq!(count(&mut connection, query).await, 0, "{query}");
     }
     sqlx::query("SELECT set_config('bookmesh.owner', $1, false)")
@@ -30,7 +41,7 @@ async fn without_an_owner_no_row_is_seen_and_with_one_only_the_owners() {
         .execute(&mut connection)
         .await
         .unwrap();
-    for query in ["SELECT count(*) FROM users", "SELECT count(*) FROM sessions"] {
+    for query in COUNTS {
         assert_eq!(count(&mut connection, query).await, 1, "{query}");
     }
 }
@@ -49,10 +60,16 @@ async fn the_service_cannot_write_for_another_user() {
     let renamed = sqlx::query("UPDATE users SET display_name = 'mine' WHERE email = 'bob@example.com'");
     assert_eq!(renamed.execute(&mut connection).await.unwrap().rows_affected(), 0);
 
-    let moved = sqlx::query("UPDATE sessions SET user_id = gen_random_uuid()")
-        .execute(&mut connection)
-        .await;
-    assert!(moved.unwrap_err().to_string().contains("row-level security"));
+    for statement in [
+        "UPDATE sessions SET user_id = gen_random_uuid()",
+        "UPDATE api_tokens SET user_id = gen_random_uuid()",
+    ] {
+        let moved = sqlx::query(statement).execute(&mut connection).await;
+        assert!(
+            moved.unwrap_err().to_string().contains("row-level security"),
+            "{statement}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -6,10 +6,11 @@ use std::{
 };
 
 use bookmesh_proto::auth::v1::{
-    CreateSessionRequest, CreateUserRequest, RefreshSessionRequest, auth_service_client::AuthServiceClient,
+    CreateApiTokenRequest, CreateSessionRequest, CreateUserRequest, ListApiTokensRequest, RefreshSessionRequest,
+    api_token_service_client::ApiTokenServiceClient, auth_service_client::AuthServiceClient,
 };
 use devstack::{fresh_database, shared};
-use service::client::channel;
+use service::{client::channel, clock, time::to_proto};
 
 use crate::app::{EMAIL, PASSWORD, environment, new_keys, with_token};
 
@@ -83,7 +84,7 @@ async fn passwords_tokens_and_addresses_are_never_logged() {
     }
 }
 
-/// Registers, logs in rightly and wrongly, refreshes, replays, asks, logs out; answers the tokens that were seen.
+/// Registers, logs in rightly and wrongly, makes an API token and shows it where none is taken, refreshes, replays, asks, logs out; answers the tokens that were seen.
 async fn use_everything(address: &str) -> Vec<String> {
     let mut auth = AuthServiceClient::new(channel(address).unwrap());
     let user = CreateUserRequest {
@@ -111,7 +112,7 @@ async fn use_everything(address: &str) -> Vec<String> {
         password: PASSWORD.into(),
     };
     let first = auth.create_session(right).await.unwrap().into_inner();
-    let mut seen = Vec::new();
+    let mut seen = vec![use_an_api_token(address, &first.access_token).await];
     let mut refresh_token = first.refresh_token.clone();
     for _ in 0..2 {
         let tokens = auth
@@ -131,6 +132,20 @@ async fn use_everything(address: &str) -> Vec<String> {
         .unwrap();
     seen.extend([first.access_token, first.refresh_token]);
     seen
+}
+
+async fn use_an_api_token(address: &str, access_token: &str) -> String {
+    let request = CreateApiTokenRequest {
+        name: "Backup".into(),
+        scopes: vec!["bookmarks:read".into()],
+        expire_time: Some(to_proto(clock::now() + time::Duration::DAY)),
+    };
+    let mut tokens = ApiTokenServiceClient::new(channel(address).unwrap());
+    let made = tokens.create_api_token(with_token(request, access_token)).await;
+    let made = made.unwrap().into_inner();
+    let listing = with_token(ListApiTokensRequest::default(), &made.token);
+    tokens.list_api_tokens(listing).await.unwrap_err();
+    made.token
 }
 
 fn stop(pid: u32) {

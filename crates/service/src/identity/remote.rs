@@ -1,4 +1,4 @@
-//! What svc-auth knows, kept at hand: the public keys of access tokens, and the sessions that ended lately.
+//! What svc-auth knows, kept at hand: the public keys of access tokens, API tokens, and the sessions that ended lately.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use super::{EndedSessions, PublicKey, Refusal, ServiceSigner, ended, keys};
+use super::{EndedSessions, PublicKey, Refusal, ServiceSigner, api_tokens::ApiTokens, ended, keys};
 use crate::{
     Service,
     client::{self, InternalClient},
@@ -43,14 +43,17 @@ pub(super) struct Remote {
     /// When keys were last asked for. Held while asking, so that all who wait share one call.
     asked: Mutex<Option<Instant>>,
     ended: EndedSessions,
+    pub(super) api_tokens: ApiTokens,
     failures: Counter,
 }
 
 impl Remote {
     pub(super) fn new(auth_address: &str, signer: ServiceSigner, ended: EndedSessions) -> anyhow::Result<Self> {
         let channel = client::channel(auth_address)?;
+        let internal = InternalClient::new(channel.clone(), signer, AUTH_SERVICE);
         Ok(Self {
-            internal: InternalClient::new(channel.clone(), signer, AUTH_SERVICE),
+            api_tokens: ApiTokens::new(internal.clone()),
+            internal,
             channel,
             keys: ArcSwapOption::empty(),
             asked: Mutex::new(None),
@@ -65,6 +68,7 @@ impl Remote {
             "Failed attempts to learn keys or ended sessions from svc-auth; what was known is used on",
             self.failures.clone(),
         );
+        self.api_tokens.register(service);
         // Before the first keys, good tokens cannot be told from bad ones.
         let remote = Arc::clone(self);
         service.add_readiness("access token keys", move || {

@@ -4,7 +4,7 @@ use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, errors:
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Caller, PublicKey, Refusal, Verified};
+use super::{Caller, Credential, PublicKey, Refusal, Verified};
 
 /// `typ` of access tokens (RFC 9068).
 pub const ACCESS_TYPE: &str = "at+jwt";
@@ -88,6 +88,7 @@ impl<'a> Unverified<'a> {
                 user_id: claims.sub,
                 session_id: claims.sid,
             },
+            credential: Credential::AccessToken,
             scopes: claims
                 .scope
                 .map(|scope| scope.split_ascii_whitespace().map(str::to_owned).collect()),
@@ -103,6 +104,7 @@ impl<'a> Unverified<'a> {
                 name: claims.iss,
                 owner_id: claims.sub,
             },
+            credential: Credential::ServiceToken,
             scopes: None,
             valid_until: claims.exp.saturating_add(i64::from(LEEWAY_SECONDS)),
         })

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
 
 use super::{
-    Caller, EndedSessions, PublicKey, Refusal, ServiceKeys, ServiceSigner, Verified,
+    ApiToken, Caller, Credential, EndedSessions, PublicKey, Refusal, ServiceKeys, ServiceSigner, Verified,
     remote::Remote,
     token::{Kind, Unverified},
 };
@@ -89,24 +89,59 @@ impl Verifier {
         }
     }
 
-    /// Who calls, by a token of either kind.
+    /// Who calls, by a token of any kind.
     pub async fn verify(&self, token: &str) -> Result<Verified, Refusal> {
-        let hash = hash(token);
-        let verified = match self.0.remembered.get(&hash) {
-            Some(verified) => verified,
-            None => {
-                let verified = self.verify_unknown(token).await?;
-                self.0.remembered.insert(hash, verified.clone());
-                verified
-            }
+        let verified = if ApiToken::is_meant(token) {
+            self.verify_api_token(token).await?
+        } else {
+            self.verify_signed(token).await?
         };
+        let is_api_token = verified.credential == Credential::ApiToken;
         if clock::now().unix_timestamp() >= verified.valid_until {
-            return Err(Refusal::Expired);
+            return Err(if is_api_token {
+                Refusal::ApiTokenEnded
+            } else {
+                Refusal::Expired
+            });
         }
         match verified.caller {
-            Caller::User { session_id, .. } if self.0.ended.contains(session_id) => Err(Refusal::SessionEnded),
+            Caller::User { session_id, .. } if self.0.ended.contains(session_id) => Err(if is_api_token {
+                Refusal::ApiTokenEnded
+            } else {
+                Refusal::SessionEnded
+            }),
             Caller::User { .. } | Caller::Service { .. } => Ok(verified),
         }
+    }
+
+    /// Who calls what takes no API tokens: nobody looks up what one is worth.
+    pub async fn verify_without_api_tokens(&self, token: &str) -> Result<Verified, Refusal> {
+        if !ApiToken::is_meant(token) {
+            return self.verify(token).await;
+        }
+        Err(match ApiToken::parse(token) {
+            Some(_) => Refusal::ApiTokenNotAllowed,
+            None => Refusal::Invalid,
+        })
+    }
+
+    /// svc-auth itself has nothing that takes API tokens.
+    async fn verify_api_token(&self, token: &str) -> Result<Verified, Refusal> {
+        ApiToken::parse(token).ok_or(Refusal::Invalid)?;
+        match &self.0.access_keys {
+            AccessKeys::Local(_) => Err(Refusal::Invalid),
+            AccessKeys::Remote(remote) => remote.api_tokens.verify(hash(token), token).await,
+        }
+    }
+
+    async fn verify_signed(&self, token: &str) -> Result<Verified, Refusal> {
+        let hash = hash(token);
+        if let Some(verified) = self.0.remembered.get(&hash) {
+            return Ok(verified);
+        }
+        let verified = self.verify_unknown(token).await?;
+        self.0.remembered.insert(hash, verified.clone());
+        Ok(verified)
     }
 
     async fn verify_unknown(&self, token: &str) -> Result<Verified, Refusal> {

@@ -18,7 +18,10 @@ pub(super) async fn authorize(
     match access {
         Access::Public => Ok(None),
         Access::Nobody => Err(denied("POLICY_MISSING", "the contract lets nobody call this")),
-        Access::User { scopes } => allow_user(verify(headers, verifier).await?, scopes).map(Some),
+        Access::User {
+            scopes,
+            takes_api_tokens,
+        } => allow_user(verify_user(headers, verifier, *takes_api_tokens).await?, scopes).map(Some),
         Access::Service { callers } => allow_service(verify(headers, verifier).await?, callers).map(Some),
     }
 }
@@ -26,6 +29,14 @@ pub(super) async fn authorize(
 async fn verify(headers: &HeaderMap, verifier: &Verifier) -> Result<Verified, Status> {
     let token = bearer(headers).ok_or_else(|| Refusal::Missing.status())?;
     verifier.verify(token).await.map_err(Refusal::status)
+}
+
+async fn verify_user(headers: &HeaderMap, verifier: &Verifier, takes_api_tokens: bool) -> Result<Verified, Status> {
+    if takes_api_tokens {
+        return verify(headers, verifier).await;
+    }
+    let token = bearer(headers).ok_or_else(|| Refusal::Missing.status())?;
+    verifier.verify_without_api_tokens(token).await.map_err(Refusal::status)
 }
 
 /// The scheme is matched in any case (RFC 9110).

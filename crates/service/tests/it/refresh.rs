@@ -1,6 +1,7 @@
 //! What a process learns from svc-auth, while svc-auth is well, is away, and changes its keys.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -11,9 +12,10 @@ use std::{
 use bookmesh_proto::auth::v1::{
     ChangePasswordRequest, CreateSessionRequest, CreateUserRequest, DeleteCurrentSessionRequest, GetCurrentUserRequest,
     GetJwksRequest, Jwks, ListEndedSessionsRequest, ListEndedSessionsResponse, RefreshSessionRequest, SessionTokens,
-    User,
+    User, VerifyApiTokenRequest, VerifyApiTokenResponse,
     auth_internal_service_server::{AuthInternalService, AuthInternalServiceServer},
     auth_service_server::{AuthService, AuthServiceServer},
+    verify_api_token_response::State as TokenState,
 };
 use service::{
     Routes, Service,
@@ -34,6 +36,8 @@ struct State {
     jwks: Mutex<Jwks>,
     jwks_calls: AtomicUsize,
     ended: Mutex<Vec<Uuid>>,
+    api_tokens: Mutex<HashMap<String, VerifyApiTokenResponse>>,
+    api_token_calls: AtomicUsize,
 }
 
 impl FakeAuth {
@@ -57,17 +61,30 @@ impl FakeAuth {
         *self.0.jwks.lock().unwrap() = issuer.jwks();
     }
 
+    pub(crate) fn end(&self, session: Uuid) {
+        self.0.ended.lock().unwrap().push(session);
+    }
+
+    /// What it answers of this token; of any other, that it is unknown.
+    pub(crate) fn answer_of_api_token(&self, token: &str, answer: VerifyApiTokenResponse) {
+        self.0.api_tokens.lock().unwrap().insert(token.to_owned(), answer);
+    }
+
+    pub(crate) fn api_token_calls(&self) -> usize {
+        self.0.api_token_calls.load(Ordering::SeqCst)
+    }
+
     fn jwks_calls(&self) -> usize {
         self.0.jwks_calls.load(Ordering::SeqCst)
     }
 }
 
-fn verifier(address: &str, issuer: &TestIssuer) -> Verifier {
+pub(crate) fn verifier(address: &str, issuer: &TestIssuer) -> Verifier {
     Verifier::remote("svc-task", address, issuer.service_keys(), issuer.signer("svc-task")).unwrap()
 }
 
 /// Lets the verifier work in the background, as `Service::serve` does.
-async fn start(verifier: &Verifier, issuer: &TestIssuer, shutdown: CancellationToken) {
+pub(crate) async fn start(verifier: &Verifier, issuer: &TestIssuer, shutdown: CancellationToken) {
     let service = Service::start("svc-task", &issuer.service_config(), shutdown)
         .await
         .unwrap();
@@ -154,7 +171,7 @@ async fn a_log_out_counts_within_five_seconds() {
     let token = issuer.access_token_of(Uuid::now_v7(), session);
     verifier.verify(&token).await.unwrap();
 
-    auth.0.ended.lock().unwrap().push(session);
+    auth.end(session);
 
     let refused = async {
         while verifier.verify(&token).await != Err(Refusal::SessionEnded) {
@@ -210,5 +227,18 @@ impl AuthInternalService for FakeAuth {
             session_ids,
             until: Some(service::time::to_proto(service::clock::now())),
         }))
+    }
+
+    async fn verify_api_token(
+        &self,
+        request: Request<VerifyApiTokenRequest>,
+    ) -> Result<Response<VerifyApiTokenResponse>, Status> {
+        self.0.api_token_calls.fetch_add(1, Ordering::SeqCst);
+        let known = self.0.api_tokens.lock().unwrap().get(&request.get_ref().token).cloned();
+        let unknown = VerifyApiTokenResponse {
+            state: TokenState::Unknown.into(),
+            ..VerifyApiTokenResponse::default()
+        };
+        Ok(Response::new(known.unwrap_or(unknown)))
     }
 }
