@@ -90,7 +90,48 @@ async fn no_rpc_of_a_service_shows_or_changes_what_is_anothers() -> Result<()> {
     Ok(())
 }
 
-/// Gives the user a bookmark, an import and a task; answers their ids by the collection in their path.
+#[tokio::test]
+async fn an_api_token_is_its_users_and_reaches_nothing_of_identity() -> Result<()> {
+    let platform = start_platform().await?;
+    let alice = Client::register(&platform.edge_url(), "alice@example.com").await?;
+    let bob = Client::register(&platform.edge_url(), "bob@example.com").await?;
+    let ids = fill(&alice).await?;
+    let before = alice.bookmarks("").await?;
+    let scopes = [
+        "bookmarks:read",
+        "bookmarks:write",
+        "imports:read",
+        "imports:write",
+        "tasks:read",
+        "tasks:write",
+    ];
+    let api_token = bob.make_api_token("his", &scopes).await?;
+    let token = api_token.text("token");
+    assert!(token.starts_with("bmk_"), "{}", api_token.body);
+
+    for method in methods()?.into_iter().filter(|method| !is_public(method)) {
+        let service = service_of(&method);
+        let answer = call_directly(&platform.service_address(service), &method, token, &ids).await;
+        let code = answer.err().map(|status| status.code());
+
+        if method.parent_service().name().ends_with("InternalService") {
+            assert_eq!(code, Some(Code::Unauthenticated), "{}", method.full_name());
+        } else if service == "svc-auth" {
+            assert_eq!(code, Some(Code::PermissionDenied), "{}", method.full_name());
+        } else if has_id(&method) {
+            assert_eq!(code, Some(Code::NotFound), "{} with another's id", method.full_name());
+        } else {
+            let refused = matches!(code, Some(Code::Unauthenticated | Code::PermissionDenied));
+            assert!(!refused, "{}: {code:?}", method.full_name());
+        }
+    }
+
+    assert_eq!(alice.bookmarks("").await?, before, "nothing of hers has changed");
+    platform.stop().await;
+    Ok(())
+}
+
+/// Gives the user a bookmark, an import, a task and an API token; answers their ids by the collection in their path.
 async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
     let html = Export::generate(
         "hers",
@@ -109,11 +150,13 @@ async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
     let bookmark_id = text(bookmarks.values().next().context("there are bookmarks")?, "id");
     let sessions = client.get("/v1/sessions").await?.body;
     let session_id = text(&sessions["sessions"][0], "id");
+    let api_token = client.make_api_token("hers", &["bookmarks:read"]).await?.body;
     Ok(BTreeMap::from([
         ("bookmarks", bookmark_id),
         ("imports", import_id),
         ("tasks", task_id),
         ("sessions", session_id),
+        ("apiTokens", text(&api_token, "id")),
     ]))
 }
 
@@ -237,6 +280,7 @@ async fn call_directly(
 
 fn request_with_ids(method: &MethodDescriptor, ids: &BTreeMap<&'static str, String>) -> DynamicMessage {
     let collection = match method.parent_service().package_name() {
+        "bookmesh.auth.v1" if method.parent_service().name() == "ApiTokenService" => "apiTokens",
         "bookmesh.auth.v1" => "sessions",
         "bookmesh.imports.v1" => "imports",
         "bookmesh.task.v1" => "tasks",
