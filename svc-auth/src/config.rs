@@ -17,6 +17,27 @@ pub struct Config {
     pub(crate) token_environment: TokenEnvironment,
 }
 
+/// What `svc-auth verify-audit` reads.
+pub struct VerifyAuditConfig {
+    pub(crate) owner_url: SecretString,
+    pub(crate) master_key: MasterKey,
+    /// The head that an earlier verification told.
+    pub(crate) expected_head: Option<String>,
+}
+
+impl VerifyAuditConfig {
+    pub fn from_environment(environment: &mut Environment) -> Option<VerifyAuditConfig> {
+        let owner_url = environment.secret("AUTH_MIGRATION_DATABASE_URL");
+        let master_key = environment.parsed_file("AUTH_MASTER_KEY", MasterKey::parse);
+        let expected_head = environment.optional("AUTH_AUDIT_HEAD");
+        Some(VerifyAuditConfig {
+            owner_url: owner_url?,
+            master_key: master_key?,
+            expected_head: expected_head?,
+        })
+    }
+}
+
 impl Config {
     pub fn from_environment(environment: &mut Environment) -> Option<Config> {
         let service = ServiceConfig::from_environment(environment, "AUTH");

@@ -1,6 +1,7 @@
 //! AuthService: what each RPC takes and answers.
 
 mod api_tokens;
+mod audit;
 mod internal;
 mod own_sessions;
 mod passwords;
@@ -20,8 +21,8 @@ use tonic::{Request, Response, Status, async_trait};
 pub(crate) use internal::AuthInternal;
 
 use crate::{
-    api_token::TokenEnvironment, hot_sessions::HotSessions, master_key::MasterKey, origin::Origin, password::Hasher,
-    signing::KeyRing,
+    api_token::TokenEnvironment, audit::AuditKey, hot_sessions::HotSessions, master_key::MasterKey, origin::Origin,
+    password::Hasher, signing::KeyRing,
 };
 
 pub(crate) struct Auth {
@@ -31,12 +32,14 @@ pub(crate) struct Auth {
     pub hasher: Hasher,
     pub hot_sessions: HotSessions,
     pub token_environment: TokenEnvironment,
+    pub audit_key: AuditKey,
 }
 
 #[async_trait]
 impl AuthService for Auth {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
-        let user = users::create(self, request.into_inner(), clock::now()).await?;
+        let origin = Origin::of(&request);
+        let user = users::create(self, request.into_inner(), &origin, clock::now()).await?;
         Ok(Response::new(user))
     }
 
@@ -47,8 +50,8 @@ impl AuthService for Auth {
     }
 
     async fn change_password(&self, request: Request<ChangePasswordRequest>) -> Result<Response<()>, Status> {
-        let caller = caller::user(&request)?;
-        passwords::change(self, &caller, request.into_inner(), clock::now()).await?;
+        let (caller, origin) = (caller::user(&request)?, Origin::of(&request));
+        passwords::change(self, &caller, request.into_inner(), &origin, clock::now()).await?;
         Ok(Response::new(()))
     }
 
@@ -71,8 +74,8 @@ impl AuthService for Auth {
         &self,
         request: Request<DeleteCurrentSessionRequest>,
     ) -> Result<Response<()>, Status> {
-        let caller = caller::user(&request)?;
-        sessions::delete(self, &caller, clock::now()).await?;
+        let (caller, origin) = (caller::user(&request)?, Origin::of(&request));
+        sessions::delete(self, &caller, &origin, clock::now()).await?;
         Ok(Response::new(()))
     }
 

@@ -1,6 +1,7 @@
 //! Users, their sessions and API tokens, and the keys that sign access tokens.
 
 mod api_token;
+mod audit;
 mod breached;
 mod config;
 mod domain;
@@ -15,13 +16,15 @@ mod registration;
 mod signing;
 mod store;
 mod token_uses;
+mod verify_audit;
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use bookmesh_proto::auth::v1::{
-    api_token_service_server::ApiTokenServiceServer, auth_internal_service_server::AuthInternalServiceServer,
-    auth_service_server::AuthServiceServer, session_service_server::SessionServiceServer,
+    api_token_service_server::ApiTokenServiceServer, audit_service_server::AuditServiceServer,
+    auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
+    session_service_server::SessionServiceServer,
 };
 use prometheus_client::metrics::counter::Counter;
 use secrecy::ExposeSecret;
@@ -35,9 +38,11 @@ use sqlx::{Connection, PgPool, migrate::Migrator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use config::Config;
+pub use config::{Config, VerifyAuditConfig};
+pub use verify_audit::verify_audit;
 
 use crate::{
+    audit::AuditKey,
     grpc::{Auth, AuthInternal},
     hot_sessions::HotSessions,
     password::Hasher,
@@ -67,6 +72,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         hot_sessions: hot_sessions(&config, &pool, service.metrics())?,
         master_key: Arc::clone(&config.master_key),
         keys: Arc::clone(&keys),
+        audit_key: AuditKey::new(&config.master_key),
         token_environment: config.token_environment.clone(),
         pool: pool.clone(),
     });
@@ -76,7 +82,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
 
     let routes = Routes::new(AuthServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SessionServiceServer::from_arc(Arc::clone(&auth)))
-        .add_service(ApiTokenServiceServer::from_arc(auth))
+        .add_service(ApiTokenServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(AuditServiceServer::from_arc(auth))
         .add_service(AuthInternalServiceServer::new(internal));
     service.serve(listener, verifier(&config, keys), routes).await
 }

@@ -15,6 +15,7 @@ pub(crate) struct MasterKey {
     sealing: RandomizedNonceKey,
     pepper: hmac::Key,
     pepper_id: String,
+    root: hkdf::Prk,
 }
 
 impl MasterKey {
@@ -39,7 +40,13 @@ impl MasterKey {
             sealing,
             pepper,
             pepper_id,
+            root,
         })
+    }
+
+    /// A key of its own for another purpose.
+    pub(crate) fn hmac_key(&self, purpose: &str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &derive(&self.root, purpose))
     }
 
     /// Encrypts. What is sealed for one `purpose` opens for no other.
@@ -90,7 +97,7 @@ fn derive(root: &hkdf::Prk, label: &str) -> [u8; 32] {
     key
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

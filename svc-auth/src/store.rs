@@ -1,6 +1,7 @@
-//! All SQL of users, sessions, API tokens and signing keys. What is one user's is read and written under row-level security.
+//! All SQL of users, sessions, API tokens, signing keys and the audit log. What is one user's is read and written under row-level security.
 
 mod api_tokens;
+mod audit;
 mod own_sessions;
 mod passwords;
 
@@ -17,6 +18,7 @@ pub(crate) use api_tokens::{
     count_api_tokens, insert_api_token, list_api_tokens, look_up_api_token, note_api_token_use, revoke_api_token,
     session_began_after,
 };
+pub(crate) use audit::{append_event, links_after, list_events};
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passwords::{Login, change_password, password_of, replace_password_hash, user_for_login};
 

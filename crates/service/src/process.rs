@@ -30,6 +30,14 @@ const MAX_BLOCKING_THREADS: usize = 16;
 const BACKLOG: u32 = 1024;
 const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(10);
 
+/// Something else that a binary does, as `<binary> <name>`.
+pub struct Command {
+    /// The argument.
+    pub name: &'static str,
+    /// Does it, given the name of the binary.
+    pub run: fn(&'static str) -> ExitCode,
+}
+
 /// The whole `main` of a service with a database. `<binary>` runs it; `<binary> migrate` brings its schema up to date.
 ///
 /// `prefix` starts the names of the process' own variables: `<prefix>_LISTEN`, `<prefix>_REUSE_PORT`,
@@ -45,11 +53,31 @@ where
     M: AsyncFnOnce(&str) -> anyhow::Result<()>,
     R: AsyncFnOnce(C, TcpListener, CancellationToken) -> anyhow::Result<()>,
 {
+    main_with(&[], name, prefix, read_config, migrate, run)
+}
+
+/// Like [`main`], with more commands.
+pub fn main_with<C, M, R>(
+    commands: &[Command],
+    name: &'static str,
+    prefix: &str,
+    read_config: fn(&mut Environment) -> Option<C>,
+    migrate: M,
+    run: R,
+) -> ExitCode
+where
+    M: AsyncFnOnce(&str) -> anyhow::Result<()>,
+    R: AsyncFnOnce(C, TcpListener, CancellationToken) -> anyhow::Result<()>,
+{
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
         (None, _) => run_service(name, prefix, read_config, run),
         (Some("migrate"), None) => run_migrations(name, prefix, migrate),
-        _ => usage(&format!("usage: {name} [migrate]")),
+        (Some(argument), None) => match commands.iter().find(|command| command.name == argument) {
+            Some(command) => (command.run)(name),
+            None => usage(&usage_of(name, commands)),
+        },
+        (Some(_), Some(_)) => usage(&usage_of(name, commands)),
     }
 }
 
@@ -67,6 +95,12 @@ where
         None => run_service(name, prefix, read_config, run),
         Some(_) => usage(&format!("usage: {name}")),
     }
+}
+
+fn usage_of(name: &str, commands: &[Command]) -> String {
+    let own = commands.iter().map(|command| command.name);
+    let arguments: Vec<&str> = std::iter::once("migrate").chain(own).collect();
+    format!("usage: {name} [{}]", arguments.join("|"))
 }
 
 fn run_service<C, R>(
@@ -101,18 +135,31 @@ fn run_migrations<M>(name: &'static str, prefix: &str, migrate: M) -> ExitCode
 where
     M: AsyncFnOnce(&str) -> anyhow::Result<()>,
 {
-    let mut environment = Environment::from_process();
-    let telemetry = TelemetryConfig::from_environment(&mut environment);
-    let url: Option<SecretString> = environment.secret(&format!("{prefix}_MIGRATION_DATABASE_URL"));
-    let (telemetry, url) = match environment.finish(telemetry.zip(url)) {
-        Ok(everything) => everything,
-        Err(errors) => return bad_configuration(name, &errors),
-    };
-    on_runtime(name, telemetry, async move || {
+    let url = |environment: &mut Environment| environment.secret(&format!("{prefix}_MIGRATION_DATABASE_URL"));
+    run_command(name, url, async move |url: SecretString| {
         migrate(url.expose_secret()).await?;
         tracing::info!("the schema is up to date");
         Ok(())
     })
+}
+
+/// Does something that comes to an end, with what it reads from the environment.
+pub fn run_command<C, R>(
+    name: &'static str,
+    read_config: impl FnOnce(&mut Environment) -> Option<C>,
+    run: R,
+) -> ExitCode
+where
+    R: AsyncFnOnce(C) -> anyhow::Result<()>,
+{
+    let mut environment = Environment::from_process();
+    let telemetry = TelemetryConfig::from_environment(&mut environment);
+    let config = read_config(&mut environment);
+    let (telemetry, config) = match environment.finish(telemetry.zip(config)) {
+        Ok(everything) => everything,
+        Err(errors) => return bad_configuration(name, &errors),
+    };
+    on_runtime(name, telemetry, async move || run(config).await)
 }
 
 fn on_runtime(

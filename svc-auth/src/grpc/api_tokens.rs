@@ -13,10 +13,15 @@ use time::OffsetDateTime;
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
-use super::{Auth, own_sessions::require_live};
+use super::{
+    Auth,
+    own_sessions::{event_of, require_live},
+};
 use crate::{
     api_token::{API_TOKENS_MAX, ApiTokenRow, Grant, NewSecret, STEP_UP_LIFE},
+    audit::Action,
     error::Error,
+    origin::Origin,
     store,
 };
 
@@ -29,8 +34,8 @@ impl ApiTokenService for Auth {
         &self,
         request: Request<CreateApiTokenRequest>,
     ) -> Result<Response<proto::ApiToken>, Status> {
-        let caller = caller::user(&request)?;
-        let token = create(self, &caller, request.into_inner(), clock::now()).await?;
+        let (caller, origin) = (caller::user(&request)?, Origin::of(&request));
+        let token = create(self, &caller, request.into_inner(), &origin, clock::now()).await?;
         Ok(Response::new(token))
     }
 
@@ -44,8 +49,8 @@ impl ApiTokenService for Auth {
     }
 
     async fn delete_api_token(&self, request: Request<DeleteApiTokenRequest>) -> Result<Response<()>, Status> {
-        let caller = caller::user(&request)?;
-        revoke(self, &caller, &request.into_inner(), clock::now()).await?;
+        let (caller, origin) = (caller::user(&request)?, Origin::of(&request));
+        revoke(self, &caller, &request.into_inner(), &origin, clock::now()).await?;
         Ok(Response::new(()))
     }
 }
@@ -54,6 +59,7 @@ async fn create(
     auth: &Auth,
     caller: &UserCaller,
     request: CreateApiTokenRequest,
+    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<proto::ApiToken, Error> {
     let user_id = caller.user_id;
@@ -80,6 +86,8 @@ async fn create(
         return Err(Error::TooManyApiTokens);
     }
     store::insert_api_token(&mut transaction, &token, &secret.hash()).await?;
+    let event = event_of(caller, Action::ApiTokenCreated, origin, now).done_to(token.id);
+    store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
 
     tracing::info!(user.id = %user_id, api_token.id = %token.id, "api token made");
@@ -121,6 +129,7 @@ async fn revoke(
     auth: &Auth,
     caller: &UserCaller,
     request: &DeleteApiTokenRequest,
+    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     // A malformed id names nothing, exactly like an unknown one.
@@ -129,9 +138,14 @@ async fn revoke(
     let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
     require_live(&mut transaction, caller, now).await?;
     let revoked = store::revoke_api_token(&mut transaction, caller.user_id, token_id, now).await?;
+    let revoked = revoked.ok_or(Error::ApiTokenNotFound)?;
+    if revoked {
+        let event = event_of(caller, Action::ApiTokenRevoked, origin, now).done_to(token_id);
+        store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    }
     transaction.commit().await?;
 
-    if revoked.ok_or(Error::ApiTokenNotFound)? {
+    if revoked {
         tracing::info!(user.id = %caller.user_id, api_token.id = %token_id, "api token revoked");
     }
     Ok(())

@@ -15,7 +15,9 @@ use uuid::Uuid;
 
 use super::{Auth, sessions::session_message};
 use crate::{
+    audit::{Action, Event, Outcome},
     error::Error,
+    origin::Origin,
     registration::session_name_rule,
     store::{self, EndReason},
 };
@@ -41,8 +43,8 @@ impl SessionService for Auth {
     }
 
     async fn delete_session(&self, request: Request<DeleteSessionRequest>) -> Result<Response<()>, Status> {
-        let caller = caller::user(&request)?;
-        end(self, &caller, &request.into_inner(), clock::now()).await?;
+        let (caller, origin) = (caller::user(&request)?, Origin::of(&request));
+        end(self, &caller, &request.into_inner(), &origin, clock::now()).await?;
         Ok(Response::new(()))
     }
 
@@ -50,8 +52,8 @@ impl SessionService for Auth {
         &self,
         request: Request<EndOtherSessionsRequest>,
     ) -> Result<Response<EndOtherSessionsResponse>, Status> {
-        let caller = caller::user(&request)?;
-        let answer = end_others(self, &caller, clock::now()).await?;
+        let (caller, origin) = (caller::user(&request)?, Origin::of(&request));
+        let answer = end_others(self, &caller, &origin, clock::now()).await?;
         Ok(Response::new(answer))
     }
 }
@@ -120,6 +122,7 @@ async fn end(
     auth: &Auth,
     caller: &UserCaller,
     request: &DeleteSessionRequest,
+    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let session_id = parse_session_id(&request.id)?;
@@ -134,6 +137,10 @@ async fn end(
     }
     let reason = EndReason::Ended;
     let ended = store::end_session(&mut transaction, caller.user_id, session_id, reason, now).await?;
+    if ended {
+        let event = event_of(caller, Action::SessionEnded, origin, now).done_to(session_id);
+        store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    }
     transaction.commit().await?;
     auth.hot_sessions.note_end(session_id).await;
 
@@ -143,11 +150,20 @@ async fn end(
     Ok(())
 }
 
-async fn end_others(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<EndOtherSessionsResponse, Error> {
+async fn end_others(
+    auth: &Auth,
+    caller: &UserCaller,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<EndOtherSessionsResponse, Error> {
     let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
     require_live(&mut transaction, caller, now).await?;
     let (user_id, kept) = (caller.user_id, caller.session_id);
     let ended = store::end_other_sessions(&mut transaction, user_id, kept, EndReason::Ended, now).await?;
+    if !ended.is_empty() {
+        let event = event_of(caller, Action::OtherSessionsEnded, origin, now);
+        store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    }
     transaction.commit().await?;
     for session_id in &ended {
         auth.hot_sessions.note_end(*session_id).await;
@@ -157,6 +173,11 @@ async fn end_others(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Re
     Ok(EndOtherSessionsResponse {
         ended_count: i32::try_from(ended.len()).unwrap_or(i32::MAX),
     })
+}
+
+/// What the user of a session did.
+pub(super) fn event_of(caller: &UserCaller, action: Action, origin: &Origin, now: OffsetDateTime) -> Event {
+    Event::new(Some(caller.user_id), action, Outcome::Succeeded, origin, now).by_session(caller.session_id)
 }
 
 /// Asks Postgres, not its hot copy: what changes sessions must not be open to one that has just ended.

@@ -4,9 +4,11 @@ use bookmesh_proto::auth::v1::ChangePasswordRequest;
 use service::{caller::UserCaller, clock, postgres, status::Violation};
 use time::OffsetDateTime;
 
-use super::{Auth, own_sessions::require_live};
+use super::{Auth, audit::note_alone, own_sessions::require_live};
 use crate::{
+    audit::{Action, Event, Outcome},
     error::Error,
+    origin::Origin,
     password::{Comparison, StoredHash},
     registration::{Password, named},
     store::{self, EndReason, Login},
@@ -23,11 +25,13 @@ pub(super) async fn change(
     auth: &Auth,
     caller: &UserCaller,
     request: ChangePasswordRequest,
+    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let Change { current, new } = Change::parse(request)?;
     let old = look_up(auth, caller, now).await?;
     if auth.hasher.compare(current, Some(old.stored.clone())).await? == Comparison::Wrong {
+        note_alone(auth, event_of(caller, Outcome::Refused, origin, now)).await?;
         tracing::info!(user.id = %caller.user_id, "change of password refused");
         return Err(Error::WrongPassword);
     }
@@ -35,7 +39,11 @@ pub(super) async fn change(
     let new = auth.hasher.hash(new).await?;
 
     // Hashing may have waited; the sessions end now.
-    apply(auth, caller, &old, &new, clock::now()).await
+    apply(auth, caller, &old, &new, origin, clock::now()).await
+}
+
+fn event_of(caller: &UserCaller, outcome: Outcome, origin: &Origin, now: OffsetDateTime) -> Event {
+    Event::new(Some(caller.user_id), Action::PasswordChanged, outcome, origin, now).by_session(caller.session_id)
 }
 
 async fn look_up(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<Login, Error> {
@@ -51,6 +59,7 @@ async fn apply(
     caller: &UserCaller,
     old: &Login,
     new: &StoredHash,
+    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let (user_id, kept) = (caller.user_id, caller.session_id);
@@ -63,6 +72,8 @@ async fn apply(
     require_live(&mut transaction, caller, now).await?;
     let reason = EndReason::PasswordChanged;
     let ended = store::end_other_sessions(&mut transaction, user_id, kept, reason, now).await?;
+    let event = event_of(caller, Outcome::Succeeded, origin, now);
+    store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
     for session_id in &ended {
         auth.hot_sessions.note_end(*session_id).await;

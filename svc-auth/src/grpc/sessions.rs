@@ -5,8 +5,9 @@ use service::{caller::UserCaller, id, postgres, status::Violation, time::to_prot
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Auth;
+use super::{Auth, audit::note_alone};
 use crate::{
+    audit::{Action, Event, Outcome},
     domain::{Session, SessionState, Verdict},
     error::Error,
     origin::Origin,
@@ -28,7 +29,7 @@ pub(super) async fn create(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
-    let Recognised { login, rehash } = recognise(auth, request).await?;
+    let Recognised { login, rehash } = recognise(auth, request, origin, now).await?;
     let user_id = login.user_id;
     let session = Session {
         id: id::generate(),
@@ -47,8 +48,11 @@ pub(super) async fn create(
         store::replace_password_hash(&mut transaction, user_id, &login.stored, stronger).await?;
     }
     if !store::insert_session(&mut transaction, &session, login.password_version, &key_sealed).await? {
-        return Err(Error::InvalidCredentials);
+        transaction.rollback().await?;
+        return Err(refuse(auth, Some(user_id), origin, now).await);
     }
+    let event = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now).by_session(session.id);
+    store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
 
     tracing::info!(user.id = %user_id, session.id = %session.id, "session opened");
@@ -85,6 +89,14 @@ pub(super) async fn refresh(
         Verdict::Reissue => transaction.rollback().await?,
         Verdict::Reused(_) => {
             store::end_session(&mut transaction, session.user_id, session.id, EndReason::Reuse, now).await?;
+            let event = Event::new(
+                Some(session.user_id),
+                Action::RefreshTokenReused,
+                Outcome::Refused,
+                origin,
+                now,
+            );
+            store::append_event(&mut transaction, &auth.audit_key, event.by_session(session.id)).await?;
             transaction.commit().await?;
             auth.hot_sessions.note_end(session.id).await;
             tracing::warn!(user.id = %session.user_id, session.id = %session.id, "refresh token reused, session ended");
@@ -97,11 +109,20 @@ pub(super) async fn refresh(
 }
 
 /// Ends the session once; again changes nothing, so that a caller whose answer was lost can repeat it.
-pub(super) async fn delete(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<(), Error> {
+pub(super) async fn delete(
+    auth: &Auth,
+    caller: &UserCaller,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
     let (user_id, session_id) = (caller.user_id, caller.session_id);
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     let ended = store::end_session(&mut transaction, user_id, session_id, EndReason::Logout, now).await?;
+    if ended {
+        let event = Event::new(Some(user_id), Action::LogOut, Outcome::Succeeded, origin, now).by_session(session_id);
+        store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    }
     transaction.commit().await?;
     auth.hot_sessions.note_end(session_id).await;
 
@@ -112,7 +133,12 @@ pub(super) async fn delete(auth: &Auth, caller: &UserCaller, now: OffsetDateTime
 }
 
 /// An unknown address takes the same work and gets the same answer as a wrong password.
-async fn recognise(auth: &Auth, request: CreateSessionRequest) -> Result<Recognised, Error> {
+async fn recognise(
+    auth: &Auth,
+    request: CreateSessionRequest,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<Recognised, Error> {
     if request.email.is_empty() {
         return Err(Violation::new("email", "must not be empty").into());
     }
@@ -129,13 +155,16 @@ async fn recognise(auth: &Auth, request: CreateSessionRequest) -> Result<Recogni
     };
     match (account, rehash) {
         (Some(login), Some(rehash)) => Ok(Recognised { login, rehash }),
-        (account, _) => {
-            tracing::info!(
-                user.id = account.map(|login| tracing::field::display(login.user_id)),
-                "log-in refused"
-            );
-            Err(Error::InvalidCredentials)
-        }
+        (account, _) => Err(refuse(auth, account.map(|login| login.user_id), origin, now).await),
+    }
+}
+
+/// Noted for nobody when there is no such account, which takes as long.
+async fn refuse(auth: &Auth, user_id: Option<Uuid>, origin: &Origin, now: OffsetDateTime) -> Error {
+    tracing::info!(user.id = user_id.map(tracing::field::display), "log-in refused");
+    match note_alone(auth, Event::new(user_id, Action::LogIn, Outcome::Refused, origin, now)).await {
+        Ok(()) => Error::InvalidCredentials,
+        Err(error) => error,
     }
 }
 

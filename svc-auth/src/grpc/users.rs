@@ -6,12 +6,19 @@ use time::OffsetDateTime;
 
 use super::Auth;
 use crate::{
+    audit::{Action, Event, Outcome},
     error::Error,
+    origin::Origin,
     registration::Registration,
     store::{self, NewUser},
 };
 
-pub(super) async fn create(auth: &Auth, request: CreateUserRequest, now: OffsetDateTime) -> Result<User, Error> {
+pub(super) async fn create(
+    auth: &Auth,
+    request: CreateUserRequest,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<User, Error> {
     let registration = Registration::parse(request.email, request.password, request.display_name)?;
     registration.password.refuse_breached("password")?;
     let email_key = registration.email.key();
@@ -32,10 +39,13 @@ pub(super) async fn create(auth: &Auth, request: CreateUserRequest, now: OffsetD
         create_time: Some(to_proto(now)),
     };
 
+    let event = Event::new(Some(user.id), Action::UserRegistered, Outcome::Succeeded, origin, now);
+
     let mut transaction = postgres::begin(&auth.pool, user.id).await?;
     if !store::insert_user(&mut transaction, user).await? {
         return Err(Error::EmailTaken);
     }
+    store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
 
     tracing::info!(user.id = answer.id, "user registered");

@@ -109,6 +109,10 @@ impl TestApp {
         Ok(())
     }
 
+    pub(crate) fn keys(&self) -> &Path {
+        self.keys.path()
+    }
+
     /// A client in another service's name.
     pub(crate) fn internal(&self, service: &str) -> (AuthInternalServiceClient<Channel>, InternalClient) {
         let pem = fs::read_to_string(keys::private_key(self.keys.path(), service)).unwrap();

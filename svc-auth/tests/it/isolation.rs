@@ -11,10 +11,11 @@ async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query(query).fetch_one(connection).await.unwrap().get(0)
 }
 
-const COUNTS: [&str; 3] = [
+const COUNTS: [&str; 4] = [
     "SELECT count(*) FROM users",
     "SELECT count(*) FROM sessions",
     "SELECT count(*) FROM api_tokens",
+    "SELECT count(DISTINCT user_id) FROM audit_events",
 ];
 
 async fn two_users(app: &TestApp) -> String {

@@ -4,6 +4,7 @@
 
 mod api_tokens;
 mod app;
+mod audit;
 mod endings;
 mod flood;
 mod isolation;
