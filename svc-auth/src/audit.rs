@@ -126,6 +126,13 @@ impl Event {
         }
     }
 
+    pub(crate) fn refused(self) -> Event {
+        Event {
+            outcome: Outcome::Refused,
+            ..self
+        }
+    }
+
     pub(crate) fn done_to(self, object_id: Uuid) -> Event {
         Event {
             object_id: Some(object_id),

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Auth,
+    audit::note_alone,
     own_sessions::{event_of, require_live},
 };
 use crate::{
@@ -80,6 +81,10 @@ async fn create(
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     require_live(&mut transaction, caller, now).await?;
     if !store::session_began_after(&mut transaction, user_id, caller.session_id, now - STEP_UP_LIFE).await? {
+        transaction.rollback().await?;
+        // Somebody who has found an access token would try this first.
+        let event = event_of(caller, Action::ApiTokenCreated, origin, now).refused();
+        note_alone(auth, event).await?;
         return Err(Error::StepUpRequired);
     }
     if store::count_api_tokens(&mut transaction, user_id, now).await? >= API_TOKENS_MAX {

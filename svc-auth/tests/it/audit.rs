@@ -15,7 +15,10 @@ use service::{client::channel, clock, time::to_proto};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tonic::{Code, Request, Status};
 
-use crate::app::{EMAIL, PASSWORD, TestApp, reason, violations, with_token};
+use crate::{
+    api_tokens::make,
+    app::{EMAIL, PASSWORD, TestApp, reason, violations, with_token},
+};
 
 const NEW_PASSWORD: &str = "parsnip gravel oboe lantern";
 const ADDRESS: &str = "203.0.113.7";
@@ -182,6 +185,24 @@ async fn a_reused_refresh_token_is_noted() {
     assert_eq!(events[1].action(), Action::RefreshTokenReused);
     assert_eq!(events[1].outcome(), Outcome::Refused);
     assert_eq!(events[1].session_id, session_id(&ada));
+}
+
+#[tokio::test]
+async fn an_api_token_that_a_stale_log_in_was_refused_is_noted() {
+    let app = TestApp::start().await;
+    let ada = app.ada().await;
+    app.run_as_admin("UPDATE sessions SET created_at = created_at - interval '301 seconds'")
+        .await;
+    let refused = make(&app, &ada.access_token, "Backup", &["tasks:read"]).await;
+
+    let events = list(&app, &ada.access_token).await;
+
+    assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(
+        (events[0].action(), events[0].outcome()),
+        (Action::ApiTokenCreated, Outcome::Refused)
+    );
+    assert_eq!(events[0].session_id, session_id(&ada));
 }
 
 #[tokio::test]
