@@ -93,6 +93,7 @@ impl Relay {
                     count => published += count,
                 }
             }
+            store::stop_leading(&mut connection).await?;
         }
         connection.close().await.context("closing the relay's connection")?;
         Ok(published)
@@ -123,6 +124,7 @@ impl Relay {
             }
         }
         self.metrics.set_unpublished(0, Duration::ZERO);
+        store::stop_leading(&mut connection).await?;
         connection.close().await.context("closing the relay's connection")
     }
 

@@ -50,6 +50,14 @@ pub(crate) async fn try_lead(connection: &mut PgConnection) -> sqlx::Result<bool
     .await
 }
 
+/// For connections that are closed at once: Postgres gives the lock of a closed one back in its own time.
+pub(crate) async fn stop_leading(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(r#"SELECT pg_advisory_unlock(hashtext('outbox relay'), hashtext(current_schema()::text)) AS "led!""#)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
 /// The head of what waits, bounded in number and bytes.
 pub(crate) async fn unpublished(connection: &mut PgConnection) -> sqlx::Result<Vec<UnpublishedEvent>> {
     sqlx::query_as!(
