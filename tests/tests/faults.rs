@@ -89,7 +89,9 @@ async fn a_saved_bookmark_is_found_by_whoever_asks_for_its_version() -> Result<(
     let saved = client.post("/v1/bookmarks", &bookmark).await?;
     let query = format!("query=zebra&minVersion={}", saved.text("version"));
 
-    assert_eq!(client.count(&query).await?, 1);
+    // Not its count: an index that is too far behind leaves the search to the list, which finds and does not count.
+    let page = client.get(&format!("/v1/bookmarks?{query}")).await?;
+    assert_eq!(page.body["bookmarks"][0]["id"], saved.body["id"], "{}", page.body);
     platform.stop().await;
     Ok(())
 }
