@@ -80,7 +80,7 @@ impl Edge {
             stopping,
         } = parts;
         let contract = Contract::compile(descriptor_set)?;
-        let pages = Pages::of(&contract);
+        let pages = Pages::of(descriptor_set);
         let cache = Cache::new(settings.cache, metrics);
         let Contract {
             pool: _,

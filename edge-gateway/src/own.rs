@@ -2,6 +2,8 @@
 
 mod page;
 
+use std::sync::{Arc, OnceLock};
+
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
@@ -37,8 +39,15 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("/docs/try.js", include_str!("own/try.js")),
 ];
 
-/// What the edge says of itself and its contract, ready to be sent.
+/// What the edge says of itself and its contract. It is made when somebody asks for it first: that takes as long, and as much
+/// memory, as all the rest of the start, and most edges are never asked.
 pub(crate) struct Pages {
+    descriptor_set: Vec<u8>,
+    ready: OnceLock<Ready>,
+}
+
+/// To be sent as they are.
+struct Ready {
     home: Page,
     openapi: Page,
     collection: Page,
@@ -49,7 +58,24 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    pub(crate) fn of(contract: &Contract) -> Self {
+    /// Of a descriptor set that has been compiled before.
+    pub(crate) fn of(descriptor_set: &[u8]) -> Self {
+        Self {
+            descriptor_set: descriptor_set.to_vec(),
+            ready: OnceLock::new(),
+        }
+    }
+
+    fn ready(&self) -> &Ready {
+        self.ready.get_or_init(|| {
+            let contract = Contract::compile(&self.descriptor_set);
+            Ready::of(&contract.expect("it was compiled at the start"))
+        })
+    }
+}
+
+impl Ready {
+    fn of(contract: &Contract) -> Self {
         let document = openapi::document(contract);
         let collection = openapi::collection(&document);
         Self {
@@ -80,11 +106,22 @@ pub(crate) async fn answer(worker: &Worker, request: &HttpRequest) -> Option<Res
         }
         _ => return Some(Err(forward::method_not_allowed(ALLOW))),
     }
-    let pages = &worker.edge.pages;
-    Some(Ok(match path {
-        "/health/live" => health::live(),
-        "/health/startup" => health::startup(),
-        "/health/ready" => health::ready(worker).await,
+    match path {
+        "/health/live" => Some(Ok(health::live())),
+        "/health/startup" => Some(Ok(health::startup())),
+        "/health/ready" => Some(Ok(health::ready(worker).await)),
+        page => answer_page(worker, request, page).await.map(Ok),
+    }
+}
+
+async fn answer_page(worker: &Worker, request: &HttpRequest, path: &str) -> Option<HttpResponse> {
+    if worker.edge.pages.ready.get().is_none() {
+        let edge = Arc::clone(&worker.edge);
+        // Not on the worker, whose other callers would wait. Were the thread lost, the page is made below.
+        let _ = tokio::task::spawn_blocking(move || _ = edge.pages.ready()).await;
+    }
+    let pages = worker.edge.pages.ready();
+    Some(match path {
         "/openapi.json" => pages.openapi.answer(request),
         "/collection.json" => pages.collection.answer(request),
         "/docs" => pages.docs.answer(request),
@@ -94,7 +131,7 @@ pub(crate) async fn answer(worker: &Worker, request: &HttpRequest) -> Option<Res
             Some((_, page)) => page.answer(request),
             None => return None,
         },
-    }))
+    })
 }
 
 /// Complete without a script, for terminals and readers too.
