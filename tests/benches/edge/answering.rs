@@ -21,6 +21,8 @@ use crate::{children, messages};
 
 /// gRPC's compression flag and length, before each message.
 const FRAME_HEAD_BYTES: usize = 5;
+/// No run lasts longer.
+const RUN_SECONDS: i64 = 4 * 3600;
 const MAX_STREAMS: u32 = 1024;
 const SERVICES: [&str; 6] = [
     "edge-gateway",
@@ -138,7 +140,8 @@ fn write_credentials(issuer: &TestIssuer, folder: &Path) -> Result<()> {
         "access.jwks.json",
         key_set(&issuer.jwks(), &[service::testing::TEST_KEY_ID]),
     )?;
-    write("token", issuer.access_token(Uuid::now_v7()))
+    let token = issuer.access_token_for(Uuid::now_v7(), Uuid::now_v7(), RUN_SECONDS);
+    write("token", token)
 }
 
 /// The one key under each of the names.
