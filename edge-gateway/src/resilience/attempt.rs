@@ -13,6 +13,8 @@ use crate::policy::RateClass;
 use crate::problem::Problem;
 use crate::worker::Worker;
 
+const LONG: Duration = Duration::from_millis(500);
+
 /// Dropping it says that the caller went away, or that what ended the call is known from another one.
 pub(crate) struct Attempt<'w> {
     worker: &'w Worker,
@@ -49,6 +51,11 @@ impl<'w> Attempt<'w> {
             slow_after: (!is_upload).then(|| call.endpoint.policy.timeout * slow_percent / 100),
             is_measured: !is_upload && !is_stream,
         })
+    }
+
+    /// Whether it has taken longer than a connection takes to break under all its calls.
+    pub(super) fn has_waited(&self) -> bool {
+        self.started.elapsed() >= LONG
     }
 
     pub(crate) fn end<T>(mut self, outcome: &Result<T, Status>) {

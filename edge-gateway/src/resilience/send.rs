@@ -63,7 +63,8 @@ async fn attempt<T>(
     let answer = work(connection, grpc_request);
     match call.deadline.limit(answer).await {
         Ok(outcome) => {
-            if ticket.note(&outcome) {
+            // Of calls that waited in vain, each is a failure of its own, also when their connection is then given up.
+            if ticket.note(&outcome) || attempt.has_waited() {
                 attempt.end(&outcome);
             }
             Ok(outcome.map(|answer| (answer, ticket)))
