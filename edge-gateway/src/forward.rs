@@ -109,7 +109,11 @@ async fn forward(
         deadline,
         exchange,
     };
-    match (endpoint.input, endpoint.output) {
+    answer(call, payload).await
+}
+
+async fn answer(call: Call<'_>, payload: Payload) -> Result<HttpResponse, Problem> {
+    match (call.endpoint.input, call.endpoint.output) {
         // In boxes of their own: what every request carries along is then no larger than the common case needs.
         (Input::Upload(body), Output::Json | Output::Raw) => Box::pin(upload::answer(call, body, payload)).await,
         (_, Output::Json | Output::Raw) => unary::answer(call, payload).await,
