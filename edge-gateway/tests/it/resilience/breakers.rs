@@ -51,6 +51,20 @@ async fn the_end_of_a_connection_is_one_failure_however_many_calls_were_on_it() 
 }
 
 #[tokio::test]
+async fn calls_that_waited_in_vain_are_a_failure_each_when_their_connection_is_given_up() {
+    let (address, _) = listen(&[Fate::Silence; 2]).await;
+    let app = start_before(address, EAGER).await;
+    // Its end is what makes the connection suspect.
+    let hasty = app.request("GET", "/v1/read").header("request-timeout", "0.6").send();
+
+    let (hasty, waited) = tokio::join!(hasty, join_all((0..5).map(|_| get(&app, "/v1/read"))));
+
+    assert_eq!(hasty.unwrap().status(), 504);
+    assert!(waited.iter().all(|response| response.status() == 503));
+    assert_eq!(state(&app, "read", "open"), 1.0);
+}
+
+#[tokio::test]
 async fn other_groups_of_the_service_go_on() {
     let service = Arc::new(Unsteady::default());
     let app = start(&service, EAGER).await;
