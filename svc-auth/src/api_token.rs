@@ -23,8 +23,6 @@ use crate::{password::random_bytes, registration::token_name_rule, signing::USER
 pub(crate) const API_TOKENS_MAX: i64 = 50;
 /// The same day next year, whether or not there is a 29 February in between.
 const LIFE_MAX: Duration = Duration::days(366);
-/// Making a token takes somebody who has just shown who they are: it outlives the session that makes it.
-pub(crate) const STEP_UP_LIFE: Duration = Duration::minutes(5);
 
 /// What the tokens of this installation name, so that those of a test are told from real ones.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ mod internal;
 mod own_sessions;
 mod passwords;
 mod sessions;
+mod step_up;
 mod users;
 
 use std::sync::Arc;

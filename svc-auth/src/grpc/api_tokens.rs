@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 use super::{
     Auth,
-    audit::note_alone,
     own_sessions::{event_of, require_live},
+    step_up,
 };
 use crate::{
-    api_token::{API_TOKENS_MAX, ApiTokenRow, Grant, NewSecret, STEP_UP_LIFE},
+    api_token::{API_TOKENS_MAX, ApiTokenRow, Grant, NewSecret},
     audit::Action,
     error::Error,
     origin::Origin,
@@ -78,15 +78,7 @@ async fn create(
         last_used_at: None,
     };
 
-    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
-    require_live(&mut transaction, caller, now).await?;
-    if !store::session_began_after(&mut transaction, user_id, caller.session_id, now - STEP_UP_LIFE).await? {
-        transaction.rollback().await?;
-        // Somebody who has found an access token would try this first.
-        let event = event_of(caller, Action::ApiTokenCreated, origin, now).refused();
-        note_alone(auth, event).await?;
-        return Err(Error::StepUpRequired);
-    }
+    let mut transaction = step_up::begin(auth, caller, Action::ApiTokenCreated, origin, now).await?;
     if store::count_api_tokens(&mut transaction, user_id, now).await? >= API_TOKENS_MAX {
         return Err(Error::TooManyApiTokens);
     }
