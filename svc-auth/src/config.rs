@@ -5,7 +5,7 @@ use std::{sync::Arc, thread::available_parallelism};
 use secrecy::SecretString;
 use service::config::{Environment, ServiceConfig};
 
-use crate::{api_token::TokenEnvironment, master_key::MasterKey};
+use crate::{api_token::TokenEnvironment, hashing_cost::HashingCost, master_key::MasterKey};
 
 pub struct Config {
     pub(crate) service: ServiceConfig,
@@ -14,6 +14,7 @@ pub struct Config {
     pub(crate) redis_url: SecretString,
     pub(crate) master_key: Arc<MasterKey>,
     pub(crate) hashing_cores: usize,
+    pub(crate) hashing_cost: HashingCost,
     pub(crate) token_environment: TokenEnvironment,
 }
 
@@ -48,6 +49,7 @@ impl Config {
         let token_environment = environment.or("AUTH_API_TOKEN_ENVIRONMENT", TokenEnvironment::default());
         let cores = available_parallelism().map_or(1, usize::from);
         let hashing_cores = environment.or("AUTH_HASHING_CORES", cores);
+        let hashing_cost = environment.or("AUTH_HASHING_COST", HashingCost::DEFAULT);
         Some(Config {
             service: service?,
             database_url: database_url?,
@@ -56,6 +58,7 @@ impl Config {
             master_key: Arc::new(master_key?),
             token_environment: token_environment?,
             hashing_cores: hashing_cores?.max(1),
+            hashing_cost: hashing_cost?,
         })
     }
 }

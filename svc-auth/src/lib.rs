@@ -7,6 +7,7 @@ mod config;
 mod domain;
 mod error;
 mod grpc;
+mod hashing_cost;
 mod hot_sessions;
 mod master_key;
 mod origin;
@@ -68,7 +69,11 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     service.add_readiness("postgres", move || Box::pin(reach(probed.clone())));
     let keys = Arc::new(KeyRing::load(&pool, &config.master_key, clock::now()).await?);
     let auth = Arc::new(Auth {
-        hasher: Hasher::new(Arc::clone(&config.master_key), config.hashing_cores)?,
+        hasher: Hasher::new(
+            Arc::clone(&config.master_key),
+            config.hashing_cores,
+            config.hashing_cost,
+        )?,
         hot_sessions: hot_sessions(&config, &pool, service.metrics())?,
         master_key: Arc::clone(&config.master_key),
         keys: Arc::clone(&keys),

@@ -10,13 +10,14 @@ use argon2::{
 use aws_lc_rs::{hmac, rand};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
-use crate::{error::Error, master_key::MasterKey, registration::Password};
+use crate::{
+    error::Error,
+    hashing_cost::{self, HashingCost, TAG_BYTES},
+    master_key::MasterKey,
+    registration::Password,
+};
 
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;
-const TAG_BYTES: usize = 32;
 
 /// How many may wait: at 27 ms each, two cores serve them within the deadline.
 const QUEUE: usize = 64;
@@ -39,9 +40,10 @@ pub(crate) enum Comparison {
     RightButWeak(StoredHash),
 }
 
-/// Admission to Argon2. It bounds memory too: each hash under way takes 19 MiB, and no other does.
+/// Admission to Argon2. It bounds memory too: each hash under way takes what it costs, 19 MiB by default, and no other does.
 pub(crate) struct Hasher {
     master_key: Arc<MasterKey>,
+    cost: HashingCost,
     cores: Arc<Semaphore>,
     places: Arc<Semaphore>,
     /// Compared with when there is no account, so that the answer takes as long.
@@ -49,28 +51,29 @@ pub(crate) struct Hasher {
 }
 
 impl Hasher {
-    pub(crate) fn new(master_key: Arc<MasterKey>, cores: usize) -> anyhow::Result<Hasher> {
+    pub(crate) fn new(master_key: Arc<MasterKey>, cores: usize, cost: HashingCost) -> anyhow::Result<Hasher> {
         let decoy_password = random_bytes::<32>();
         Ok(Hasher {
-            decoy: hash(&master_key, &decoy_password)?,
+            decoy: hash(&master_key, &decoy_password, cost)?,
             master_key,
+            cost,
             cores: Arc::new(Semaphore::new(cores)),
             places: Arc::new(Semaphore::new(cores + QUEUE)),
         })
     }
 
     pub(crate) async fn hash(&self, password: Password) -> Result<StoredHash, Error> {
-        let master_key = Arc::clone(&self.master_key);
-        self.run(move || hash(&master_key, password.as_bytes())).await
+        let (master_key, cost) = (Arc::clone(&self.master_key), self.cost);
+        self.run(move || hash(&master_key, password.as_bytes(), cost)).await
     }
 
     /// Compares with the stored hash of the account, or does the same work when there is none.
     pub(crate) async fn compare(&self, password: Password, stored: Option<StoredHash>) -> Result<Comparison, Error> {
-        let master_key = Arc::clone(&self.master_key);
+        let (master_key, cost) = (Arc::clone(&self.master_key), self.cost);
         let has_account = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
         let comparison = self
-            .run(move || compare(&master_key, password.as_bytes(), &stored))
+            .run(move || compare(&master_key, password.as_bytes(), &stored, cost))
             .await?;
         Ok(if has_account { comparison } else { Comparison::Wrong })
     }
@@ -94,8 +97,8 @@ impl Hasher {
     }
 }
 
-fn hash(master_key: &MasterKey, password: &[u8]) -> anyhow::Result<StoredHash> {
-    hash_with(master_key, password, params())
+fn hash(master_key: &MasterKey, password: &[u8], cost: HashingCost) -> anyhow::Result<StoredHash> {
+    hash_with(master_key, password, cost.params())
 }
 
 fn hash_with(master_key: &MasterKey, password: &[u8], params: Params) -> anyhow::Result<StoredHash> {
@@ -110,7 +113,12 @@ fn hash_with(master_key: &MasterKey, password: &[u8], params: Params) -> anyhow:
     })
 }
 
-fn compare(master_key: &MasterKey, password: &[u8], stored: &StoredHash) -> anyhow::Result<Comparison> {
+fn compare(
+    master_key: &MasterKey,
+    password: &[u8],
+    stored: &StoredHash,
+    cost: HashingCost,
+) -> anyhow::Result<Comparison> {
     if stored.pepper_id != master_key.pepper_id() {
         bail!(
             "a password hash was made with pepper {}, which is not known",
@@ -119,11 +127,14 @@ fn compare(master_key: &MasterKey, password: &[u8], stored: &StoredHash) -> anyh
     }
     let parsed = PasswordHash::new(&stored.phc).map_err(|error| anyhow!("reading a stored hash: {error}"))?;
     let peppered: hmac::Tag = master_key.pepper(password);
-    if argon2(params()).verify_password(peppered.as_ref(), &parsed).is_err() {
+    if argon2(cost.params())
+        .verify_password(peppered.as_ref(), &parsed)
+        .is_err()
+    {
         return Ok(Comparison::Wrong);
     }
     if is_weak(&parsed) {
-        return Ok(Comparison::RightButWeak(hash(master_key, password)?));
+        return Ok(Comparison::RightButWeak(hash(master_key, password, cost)?));
     }
     Ok(Comparison::Right)
 }
@@ -133,17 +144,12 @@ fn is_weak(stored: &PasswordHash) -> bool {
         return true;
     };
     stored.algorithm != Algorithm::Argon2id.ident()
-        || stored_params.m_cost() < MEMORY_KIB
-        || stored_params.t_cost() < PASSES
+        || hashing_cost::is_weak(&stored_params)
         || stored.hash.is_none_or(|tag| tag.len() < TAG_BYTES)
 }
 
 fn argon2(params: Params) -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
-
-fn params() -> Params {
-    Params::new(MEMORY_KIB, PASSES, LANES, Some(TAG_BYTES)).expect("the parameters are within Argon2's limits")
 }
 
 /// Unpredictable bytes.
@@ -159,6 +165,8 @@ mod tests {
 
     use super::*;
 
+    const COST: HashingCost = HashingCost::DEFAULT;
+
     fn master_key() -> Arc<MasterKey> {
         Arc::new(MasterKey::parse(&BASE64_STANDARD.encode([1; 32])).unwrap())
     }
@@ -169,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_argon2id_with_the_decided_parameters() {
-        let stored = hash(&master_key(), b"correct horse battery").unwrap();
+        let stored = hash(&master_key(), b"correct horse battery", COST).unwrap();
 
         assert!(
             stored.phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
@@ -189,14 +197,14 @@ mod tests {
             ("composed \u{e9} ........", "composed e\u{301} ........"),
         ];
         for (right, wrong) in pairs {
-            let stored = hash(&master_key(), right.as_bytes()).unwrap();
+            let stored = hash(&master_key(), right.as_bytes(), COST).unwrap();
 
             assert_eq!(
-                compare(&master_key(), right.as_bytes(), &stored).unwrap(),
+                compare(&master_key(), right.as_bytes(), &stored, COST).unwrap(),
                 Comparison::Right
             );
             assert_eq!(
-                compare(&master_key(), wrong.as_bytes(), &stored).unwrap(),
+                compare(&master_key(), wrong.as_bytes(), &stored, COST).unwrap(),
                 Comparison::Wrong
             );
         }
@@ -206,28 +214,31 @@ mod tests {
     fn a_right_password_replaces_a_weaker_hash() {
         let weak = hash_with(&master_key(), b"password", Params::new(7_168, 1, 1, None).unwrap()).unwrap();
 
-        let Comparison::RightButWeak(stronger) = compare(&master_key(), b"password", &weak).unwrap() else {
+        let Comparison::RightButWeak(stronger) = compare(&master_key(), b"password", &weak, COST).unwrap() else {
             panic!("a weak hash was not noticed");
         };
 
         assert_eq!(
-            compare(&master_key(), b"password", &stronger).unwrap(),
+            compare(&master_key(), b"password", &stronger, COST).unwrap(),
             Comparison::Right
         );
-        assert_eq!(compare(&master_key(), b"wrong", &weak).unwrap(), Comparison::Wrong);
+        assert_eq!(
+            compare(&master_key(), b"wrong", &weak, COST).unwrap(),
+            Comparison::Wrong
+        );
     }
 
     #[test]
     fn a_hash_of_another_pepper_is_an_error_and_no_wrong_password() {
-        let mut stored = hash(&master_key(), b"password").unwrap();
+        let mut stored = hash(&master_key(), b"password", COST).unwrap();
         stored.pepper_id = "another".to_owned();
 
-        assert!(compare(&master_key(), b"password", &stored).is_err());
+        assert!(compare(&master_key(), b"password", &stored, COST).is_err());
     }
 
     #[tokio::test]
     async fn without_an_account_no_password_is_right() {
-        let hasher = Hasher::new(master_key(), 1).unwrap();
+        let hasher = Hasher::new(master_key(), 1, COST).unwrap();
 
         let comparison = hasher.compare(password("anything"), None).await.unwrap();
 
@@ -236,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_and_a_long_wait_are_told_apart_from_failure() {
-        let hasher = Hasher::new(master_key(), 1).unwrap();
+        let hasher = Hasher::new(master_key(), 1, COST).unwrap();
         let _core = Arc::clone(&hasher.cores).try_acquire_owned().unwrap();
 
         let waited_too_long = hasher.hash(password("password")).await;
