@@ -30,6 +30,8 @@ const DURATION: Duration = Duration::from_secs(4);
 const CONNECTIONS: [usize; 2] = [32, 64];
 /// Requests per second of the open loop.
 const RATES: [f64; 2] = [4_000.0, 15_000.0];
+/// What stays in memory is read after so many minutes in which every call has its turn.
+const SOAK_MINUTES: u32 = 10;
 
 /// One of the servers that are compared.
 struct Server {
@@ -59,9 +61,10 @@ pub fn run(binaries: &Path, filters: &[&str]) -> Result<()> {
     let mut servers = start_servers(binaries, folder, &stores, service.port, envoy.as_deref())?;
     let calls = calls();
     let named = |name: &str| words.contains(&name);
+    let is_only_soak = words == ["soak"];
     let any_server = servers.iter().any(|server| named(server.name));
     servers.retain(|server| !any_server || named(server.name));
-    let any_call = calls.iter().any(|call| named(call.name));
+    let any_call = is_only_soak || calls.iter().any(|call| named(call.name));
     let token = fs::read_to_string(folder.join("token")).context("reading the token")?;
 
     machine(binaries);
@@ -70,7 +73,11 @@ pub fn run(binaries: &Path, filters: &[&str]) -> Result<()> {
         saturation(call, &servers, &token)?;
         rates(call, &servers, &token)?;
     }
-    memory(&servers)
+    memory(&servers)?;
+    if words.is_empty() || named("soak") {
+        soak(&calls, &servers, &token)?;
+    }
+    Ok(())
 }
 
 fn calls() -> Vec<Call> {
@@ -274,5 +281,30 @@ fn memory(servers: &[Server]) -> Result<()> {
         ]);
     }
     table("Memory after the load, MiB", &["server", "now", "peak"], &rows);
+    Ok(())
+}
+
+/// The edge alone, under all it can take: whether its memory stands still.
+fn soak(calls: &[Call], servers: &[Server], token: &str) -> Result<()> {
+    let Some(edge) = servers.iter().find(|server| server.name == "edge") else {
+        return Ok(());
+    };
+    let turn = Duration::from_secs(60) / u32::try_from(calls.len())?;
+    let mut rows = Vec::new();
+    for minute in 1..=SOAK_MINUTES {
+        let mut requests = 0;
+        for call in calls {
+            let load = Load {
+                duration: turn,
+                ..load(call, edge, token, CONNECTIONS[0])
+            };
+            requests += saturate(&load)?.requests;
+        }
+        let usage = edge.process.usage()?;
+        let (now, peak) = (mebibytes(usage.memory_bytes), mebibytes(usage.peak_memory_bytes));
+        rows.push(vec![minute.to_string(), requests.to_string(), now, peak]);
+    }
+    let columns = ["after minutes", "requests of the last", "memory, MiB", "peak"];
+    table("The edge, every call in turn, as fast as answered", &columns, &rows);
     Ok(())
 }
