@@ -1,6 +1,6 @@
 # What people type. The work is in crates/xtask.
 
-.PHONY: help up down test test-faults check bench bench-edge fuzz fuzz-api
+.PHONY: help up down test test-faults test-isolation check bench bench-edge fuzz fuzz-api
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -17,6 +17,9 @@ test: ## every test, on real servers
 
 test-faults: ## Redis and a service stopped, killed, slow and worse, and 3x overload: figures and bounds, five minutes
 	@cargo run --release --bin xtask -- test-faults
+
+test-isolation: ## the services without their owner filters: row-level security alone keeps users apart
+	@cargo xtask test-isolation
 
 check: ## format, lints, docs, dependencies, contract, committed files
 	@cargo xtask check

@@ -4,9 +4,12 @@ use std::env;
 
 use anyhow::bail;
 
-use crate::{bench, bench_edge, check, down, fuzz, fuzz_api, openapi, run, sqlx_data, test, test_faults, up};
+use crate::{
+    bench, bench_edge, check, down, fuzz, fuzz_api, openapi, run, sqlx_data, test, test_faults, test_isolation, up,
+};
 
-const NAMES: &str = "commands: up, down, test, test-faults, check, bench, bench-edge, fuzz, fuzz-api, sqlx, openapi";
+const NAMES: &str =
+    "commands: up, down, test, test-faults, test-isolation, check, bench, bench-edge, fuzz, fuzz-api, sqlx, openapi";
 
 /// Runs the command that the arguments name, in the folder of the workspace.
 pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
@@ -19,6 +22,7 @@ pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "down" => down::down(),
         "test" => test::test(rest),
         "test-faults" => test_faults::test_faults(rest),
+        "test-isolation" => test_isolation::test_isolation(),
         "check" => check::check(rest).await,
         "bench" => bench::bench(rest),
         "bench-edge" => bench_edge::bench_edge(rest),

@@ -19,6 +19,7 @@ mod run;
 mod sqlx_data;
 mod test;
 mod test_faults;
+mod test_isolation;
 mod tools;
 mod up;
 
