@@ -17,6 +17,9 @@ const SHAPE: ExportShape = ExportShape {
 // Everything that is not kept quiet on purpose: most of the way of a request is told at this level.
 const TALKATIVE: [(&str, &str); 1] = [("BOOKMESH_LOG", "debug")];
 
+/// The message of a line that a caller tries to have written.
+const FORGED: &str = "everything is fine";
+
 #[tokio::test]
 async fn one_trace_follows_an_import_through_every_process() -> Result<()> {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -53,6 +56,8 @@ async fn logs_are_json_lines_without_secrets() -> Result<()> {
                 assert!(parsed[field].is_string(), "{field} of {line}");
             }
             assert_eq!(parsed["service"], program.name, "{line}");
+            assert!(!line.contains('\u{1b}'), "no terminal obeys {line:?}");
+            assert_ne!(parsed["message"], FORGED, "a caller wrote {line}");
             let leaked = secrets.iter().find(|secret| line.contains(*secret));
             assert_eq!(leaked, None, "{} wrote {line}", program.name);
         }
@@ -74,6 +79,7 @@ async fn walk_through(edge: &str) -> Result<Vec<String>> {
     let refreshed = anonymous.post("/v1/sessions:refresh", &refresh).await?;
     let client = anonymous.with_token(refreshed.text("accessToken"));
     import(&client).await?;
+    forge_lines(&client).await?;
     client.delete("/v1/sessions/current").await?;
 
     let twice = json!({"email": email, "password": PASSWORD, "displayName": "Again"});
@@ -92,6 +98,24 @@ async fn walk_through(edge: &str) -> Result<Vec<String>> {
         secrets.extend(["accessToken", "refreshToken"].map(|field| answer.text(field).to_owned()));
     }
     Ok(secrets)
+}
+
+/// Wherever a caller's own text may be logged: checklist 16.4.1.
+async fn forge_lines(client: &Client) -> Result<()> {
+    let line = format!("\r\n{{\"level\":\"ERROR\",\"message\":\"{FORGED}\"}}\r\n\u{1b}[31m");
+    client
+        .post("/v1/bookmarks", &json!({"url": "https://example.com/", "title": line}))
+        .await?;
+    client.post("/v1/bookmarks", &json!({"url": line})).await?;
+    client
+        .post("/v1/sessions", &json!({"email": line, "password": line}))
+        .await?;
+    let encoded: String = line.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    client
+        .get(&format!("/v1/bookmarks/{encoded}?{encoded}={encoded}"))
+        .await?;
+    client.get(&format!("/nowhere/{encoded}")).await?;
+    Ok(())
 }
 
 async fn import(client: &Client) -> Result<()> {
