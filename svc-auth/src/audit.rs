@@ -22,6 +22,12 @@ pub(crate) enum Action {
     PasswordChanged,
     ApiTokenCreated,
     ApiTokenRevoked,
+    LogInChallenged,
+    SteppedUp,
+    TotpEnrolled,
+    TotpRemoved,
+    RecoveryCodesCreated,
+    RecoveryCodeUsed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +139,15 @@ impl Event {
         }
     }
 
+    /// Something else that the same one did in the same moment.
+    pub(crate) fn another(&self, action: Action) -> Event {
+        Event {
+            id: service::id::generate(),
+            action,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn done_to(self, object_id: Uuid) -> Event {
         Event {
             object_id: Some(object_id),
@@ -168,6 +183,12 @@ impl Action {
             Action::PasswordChanged => "PASSWORD_CHANGED",
             Action::ApiTokenCreated => "API_TOKEN_CREATED",
             Action::ApiTokenRevoked => "API_TOKEN_REVOKED",
+            Action::LogInChallenged => "LOG_IN_CHALLENGED",
+            Action::SteppedUp => "STEPPED_UP",
+            Action::TotpEnrolled => "TOTP_ENROLLED",
+            Action::TotpRemoved => "TOTP_REMOVED",
+            Action::RecoveryCodesCreated => "RECOVERY_CODES_CREATED",
+            Action::RecoveryCodeUsed => "RECOVERY_CODE_USED",
         }
     }
 }

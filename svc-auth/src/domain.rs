@@ -3,6 +3,8 @@
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::authentication::Authentication;
+
 /// How long an access token can be used.
 pub(crate) const ACCESS_TOKEN_LIFE: Duration = Duration::seconds(300);
 /// A session that nobody refreshes ends after this long.
@@ -85,6 +87,8 @@ pub(crate) struct Session {
     /// Where it was last refreshed from; empty when that is not known.
     pub address: String,
     pub created_at: OffsetDateTime,
+    /// How its user was last recognised. No refresh changes it.
+    pub authentication: Authentication,
     pub state: SessionState,
 }
 

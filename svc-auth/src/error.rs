@@ -22,8 +22,8 @@ pub(crate) enum Error {
     InvalidCredentials,
     #[error("{field} is one that everybody tries")]
     PasswordBreached { field: &'static str },
-    #[error("current_password is not the password of this account")]
-    WrongPassword,
+    #[error("{field} is not the password of this account")]
+    WrongPassword { field: &'static str },
     #[error("refresh token is invalid")]
     InvalidRefreshToken,
     #[error("refresh token was used before; its session has been ended")]
@@ -34,8 +34,22 @@ pub(crate) enum Error {
     Busy,
     #[error("too many API tokens are in use")]
     TooManyApiTokens,
-    #[error("this takes a log-in of the last five minutes")]
+    #[error("this takes a proof of the last five minutes of who the user is")]
     StepUpRequired,
+    #[error("a second factor is required")]
+    MfaRequired { challenge: String, factors: String },
+    #[error("challenge is invalid")]
+    InvalidChallenge,
+    #[error("{field} is wrong or was used before")]
+    WrongCode { field: &'static str },
+    #[error("too many wrong codes were given")]
+    TooManyGuesses { wait: time::Duration },
+    #[error("an app that makes codes is enrolled already")]
+    TotpEnrolled,
+    #[error("the account has no second factor")]
+    NoSecondFactor,
+    #[error("there is no secret to be confirmed")]
+    EnrolmentNotFound,
     #[error("API token not found")]
     ApiTokenNotFound,
     #[error("session not found")]
@@ -74,15 +88,29 @@ impl From<Error> for Status {
                 field,
                 "must not be one that everybody tries",
             ),
-            Error::WrongPassword => {
-                let rule = "must be the password of this account";
-                refused_field("WRONG_PASSWORD", &message, "current_password", rule)
-            }
+            Error::WrongPassword { field } => refused_field(
+                "WRONG_PASSWORD",
+                &message,
+                field,
+                "must be the password of this account",
+            ),
             Error::InvalidRefreshToken => with_reason(Code::Unauthenticated, "INVALID_REFRESH_TOKEN"),
             Error::RefreshTokenReused => with_reason(Code::Unauthenticated, "REFRESH_TOKEN_REUSED"),
             Error::SessionEnded => with_reason(Code::Unauthenticated, "SESSION_ENDED"),
             Error::TooManyApiTokens => with_reason(Code::FailedPrecondition, "TOO_MANY_API_TOKENS"),
             Error::StepUpRequired => with_reason(Code::PermissionDenied, "STEP_UP_REQUIRED"),
+            Error::MfaRequired { challenge, factors } => {
+                let metadata = [("challenge", challenge.as_str()), ("factors", factors.as_str())];
+                status::with_reason(Code::Unauthenticated, "MFA_REQUIRED", message, &metadata)
+            }
+            Error::InvalidChallenge => with_reason(Code::Unauthenticated, "INVALID_CHALLENGE"),
+            Error::WrongCode { field } => {
+                refused_field("WRONG_CODE", &message, field, "must be right, and not used before")
+            }
+            Error::TooManyGuesses { wait } => too_many_guesses(&message, wait),
+            Error::TotpEnrolled => with_reason(Code::AlreadyExists, "TOTP_ENROLLED"),
+            Error::NoSecondFactor => with_reason(Code::FailedPrecondition, "NO_SECOND_FACTOR"),
+            Error::EnrolmentNotFound => status::not_found("totp enrolment"),
             Error::Busy => busy(&message),
             Error::ApiTokenNotFound => status::not_found("api token"),
             Error::SessionNotFound => status::not_found("session"),
@@ -97,6 +125,14 @@ fn busy(message: &str) -> Status {
     let mut details = ErrorDetails::with_error_info("AUTH_BUSY", status::DOMAIN, []);
     details.set_retry_info(Some(BUSY_RETRY));
     Status::with_error_details(Code::Unavailable, message, details)
+}
+
+fn too_many_guesses(message: &str, wait: time::Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info("TOO_MANY_GUESSES", status::DOMAIN, []);
+    // In whole seconds, as `Retry-After` is, and none too early.
+    let seconds = u64::try_from(wait.whole_seconds() + 1).unwrap_or(1);
+    details.set_retry_info(Some(Duration::from_secs(seconds)));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 /// A reason of its own, and the field that it is about.

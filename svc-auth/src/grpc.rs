@@ -2,11 +2,16 @@
 
 mod api_tokens;
 mod audit;
+mod challenges;
+mod factors;
 mod internal;
+mod opening;
 mod own_sessions;
 mod passwords;
+mod proofs;
 mod sessions;
 mod step_up;
+mod stepping_up;
 mod users;
 
 use std::sync::Arc;

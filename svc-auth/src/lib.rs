@@ -2,7 +2,9 @@
 
 mod api_token;
 mod audit;
+mod authentication;
 mod breached;
+mod challenge;
 mod config;
 mod domain;
 mod error;
@@ -12,11 +14,13 @@ mod hot_sessions;
 mod master_key;
 mod origin;
 mod password;
+mod recovery_code;
 mod refresh_token;
 mod registration;
 mod signing;
 mod store;
 mod token_uses;
+mod totp;
 mod verify_audit;
 
 use std::sync::Arc;
@@ -25,6 +29,7 @@ use anyhow::Context;
 use bookmesh_proto::auth::v1::{
     api_token_service_server::ApiTokenServiceServer, audit_service_server::AuditServiceServer,
     auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
+    challenge_service_server::ChallengeServiceServer, second_factor_service_server::SecondFactorServiceServer,
     session_service_server::SessionServiceServer,
 };
 use prometheus_client::metrics::counter::Counter;
@@ -88,6 +93,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let routes = Routes::new(AuthServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SessionServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(ApiTokenServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(ChallengeServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(SecondFactorServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(AuditServiceServer::from_arc(auth))
         .add_service(AuthInternalServiceServer::new(internal));
     service.serve(listener, verifier(&config, keys), routes).await

@@ -2,6 +2,8 @@
 
 mod api_tokens;
 mod audit;
+mod challenges;
+mod factors;
 mod own_sessions;
 mod passwords;
 
@@ -10,15 +12,24 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
+    authentication::Authentication,
     domain::{Session, SessionState},
     password::StoredHash,
 };
 
 pub(crate) use api_tokens::{
     count_api_tokens, insert_api_token, list_api_tokens, look_up_api_token, note_api_token_use, revoke_api_token,
-    session_began_after,
 };
 pub(crate) use audit::{append_event, links_after, list_events};
+pub(crate) use challenges::{
+    Shown, delete_challenge, insert_challenge, lock_challenge, session_is_stepped_up, step_session_up,
+    strengthen_session,
+};
+pub(crate) use factors::{
+    Enrolment, LockedTotp, confirm_totp, delete_orphaned_recovery_codes, delete_totp, enrol_totp, has_second_factor,
+    lock_pending_totp, lock_totp, note_wrong_code, redeem_recovery_code, replace_recovery_codes, second_factors,
+    use_totp_step,
+};
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passwords::{Login, change_password, password_of, replace_password_hash, user_for_login};
 
@@ -106,8 +117,8 @@ pub(crate) async fn insert_session(
 ) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
         "INSERT INTO sessions (id, user_id, generation, hmac_key_sealed, auth_epoch, user_agent,
-                               created_at, expires_at, rotated_at, address)
-         SELECT $1, users.id, $3, $4, users.auth_epoch, $5, $6, $7, $8, $9
+                               created_at, expires_at, rotated_at, address, amr)
+         SELECT $1, users.id, $3, $4, users.auth_epoch, $5, $6, $7, $8, $9, $11
          FROM users WHERE users.id = $2 AND users.password_version = $10
          FOR SHARE",
         session.id,
@@ -119,7 +130,8 @@ pub(crate) async fn insert_session(
         session.state.expires_at,
         session.state.rotated_at,
         session.address,
-        password_version
+        password_version,
+        &session.authentication.methods
     )
     .execute(connection)
     .await?;
@@ -137,7 +149,8 @@ pub(crate) async fn lock_session(connection: &mut PgConnection, id: Uuid) -> sql
     let row = sqlx::query!(
         r#"SELECT sessions.generation, sessions.hmac_key_sealed, sessions.user_agent, sessions.name, sessions.address,
                   sessions.created_at, sessions.expires_at, sessions.rotated_at, sessions.revoked_at IS NOT NULL AS "revoked!",
-                  sessions.auth_epoch <> users.auth_epoch AS "epoch_is_over!"
+                  sessions.auth_epoch <> users.auth_epoch AS "epoch_is_over!", sessions.amr,
+                  coalesce(sessions.reauthenticated_at, sessions.created_at) AS "authenticated_at!"
            FROM sessions JOIN users ON users.id = sessions.user_id
            WHERE sessions.id = $1 AND sessions.user_id = $2
            FOR UPDATE OF sessions"#,
@@ -155,6 +168,10 @@ pub(crate) async fn lock_session(connection: &mut PgConnection, id: Uuid) -> sql
             name: row.name,
             address: row.address,
             created_at: row.created_at,
+            authentication: Authentication {
+                at: row.authenticated_at,
+                methods: row.amr,
+            },
             state: SessionState {
                 generation: row.generation,
                 rotated_at: row.rotated_at,

@@ -4,7 +4,7 @@ use bookmesh_proto::auth::v1::ChangePasswordRequest;
 use service::{caller::UserCaller, clock, postgres, status::Violation};
 use time::OffsetDateTime;
 
-use super::{Auth, audit::note_alone, own_sessions::require_live};
+use super::{Auth, audit::note_alone, own_sessions::require_live, step_up};
 use crate::{
     audit::{Action, Event, Outcome},
     error::Error,
@@ -13,6 +13,9 @@ use crate::{
     registration::{Password, named},
     store::{self, EndReason, Login},
 };
+
+/// The field of the password that is to be shown.
+const CURRENT: &str = "current_password";
 
 /// The passwords of a request, each within its rules.
 struct Change {
@@ -29,11 +32,11 @@ pub(super) async fn change(
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let Change { current, new } = Change::parse(request)?;
-    let old = look_up(auth, caller, now).await?;
+    let old = look_up(auth, caller, origin, now).await?;
     if auth.hasher.compare(current, Some(old.stored.clone())).await? == Comparison::Wrong {
         note_alone(auth, event_of(caller, Outcome::Refused, origin, now)).await?;
         tracing::info!(user.id = %caller.user_id, "change of password refused");
-        return Err(Error::WrongPassword);
+        return Err(Error::WrongPassword { field: CURRENT });
     }
     new.refuse_breached("new_password")?;
     let new = auth.hasher.hash(new).await?;
@@ -46,9 +49,8 @@ fn event_of(caller: &UserCaller, outcome: Outcome, origin: &Origin, now: OffsetD
     Event::new(Some(caller.user_id), Action::PasswordChanged, outcome, origin, now).by_session(caller.session_id)
 }
 
-async fn look_up(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<Login, Error> {
-    let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
-    require_live(&mut transaction, caller, now).await?;
+async fn look_up(auth: &Auth, caller: &UserCaller, origin: &Origin, now: OffsetDateTime) -> Result<Login, Error> {
+    let mut transaction = step_up::begin(auth, caller, Action::PasswordChanged, origin, now).await?;
     let login = store::password_of(&mut transaction, caller.user_id).await?;
     transaction.commit().await?;
     login.ok_or(Error::UserNotFound)
@@ -67,7 +69,7 @@ async fn apply(
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     // First the user's row: a log-in locks it too, so it is either over by now, and ended below, or sees the change.
     if !store::change_password(&mut transaction, old, new).await? {
-        return Err(Error::WrongPassword);
+        return Err(Error::WrongPassword { field: CURRENT });
     }
     require_live(&mut transaction, caller, now).await?;
     let reason = EndReason::PasswordChanged;

@@ -1,17 +1,18 @@
 //! Logging in, staying logged in, logging out.
 
 use bookmesh_proto::auth::v1::{self as proto, CreateSessionRequest, RefreshSessionRequest, SessionTokens};
-use service::{caller::UserCaller, id, postgres, status::Violation, time::to_proto};
+use service::{caller::UserCaller, postgres, status::Violation, time::to_proto};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Auth, audit::note_alone};
+use super::{Auth, audit::note_alone, challenges, opening};
 use crate::{
     audit::{Action, Event, Outcome},
-    domain::{Session, SessionState, Verdict},
+    authentication::Authentication,
+    domain::{Session, Verdict},
     error::Error,
     origin::Origin,
-    password::{Comparison, StoredHash, random_bytes},
+    password::{Comparison, StoredHash},
     refresh_token::{RefreshKey, RefreshToken},
     registration::{Email, Password},
     store::{self, EndReason, Login},
@@ -31,32 +32,24 @@ pub(super) async fn create(
 ) -> Result<SessionTokens, Error> {
     let Recognised { login, rehash } = recognise(auth, request, origin, now).await?;
     let user_id = login.user_id;
-    let session = Session {
-        id: id::generate(),
-        user_id,
-        user_agent: origin.user_agent.clone(),
-        name: String::new(),
-        address: origin.address_text(),
-        created_at: now,
-        state: SessionState::new(now),
-    };
-    let key_bytes = random_bytes::<32>();
-    let key_sealed = auth.master_key.seal(&purpose(session.id), &key_bytes);
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     if let Some(stronger) = &rehash {
         store::replace_password_hash(&mut transaction, user_id, &login.stored, stronger).await?;
     }
-    if !store::insert_session(&mut transaction, &session, login.password_version, &key_sealed).await? {
-        transaction.rollback().await?;
-        return Err(refuse(auth, Some(user_id), origin, now).await);
+    if store::has_second_factor(&mut transaction, user_id).await? {
+        return Err(challenges::issue(auth, transaction, &login, origin, now).await?);
     }
-    let event = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now).by_session(session.id);
-    store::append_event(&mut transaction, &auth.audit_key, event).await?;
-    transaction.commit().await?;
-
-    tracing::info!(user.id = %user_id, session.id = %session.id, "session opened");
-    tokens(auth, &session, &RefreshKey::new(&key_bytes), now)
+    let recognised = opening::Recognised {
+        user_id,
+        password_version: login.password_version,
+        authentication: Authentication::by_password(now),
+        noted: None,
+    };
+    match opening::open(auth, transaction, recognised, origin, now).await? {
+        Some(tokens) => Ok(tokens),
+        None => Err(refuse(auth, Some(user_id), origin, now).await),
+    }
 }
 
 pub(super) async fn refresh(
@@ -168,13 +161,19 @@ async fn refuse(auth: &Auth, user_id: Option<Uuid>, origin: &Origin, now: Offset
     }
 }
 
-fn tokens(auth: &Auth, session: &Session, key: &RefreshKey, now: OffsetDateTime) -> Result<SessionTokens, Error> {
+pub(super) fn tokens(
+    auth: &Auth,
+    session: &Session,
+    key: &RefreshKey,
+    now: OffsetDateTime,
+) -> Result<SessionTokens, Error> {
     let access = auth.keys.sign(session, Uuid::new_v4(), now)?;
     Ok(SessionTokens {
         access_token: access.token,
         refresh_token: key.issue(session.id, session.state.generation),
         expires_in: i32::try_from(access.life.whole_seconds()).unwrap_or(i32::MAX),
         session: Some(session_message(session, session.id)),
+        recovery_codes_left: None,
     })
 }
 
@@ -193,6 +192,6 @@ pub(super) fn session_message(session: &Session, current: Uuid) -> proto::Sessio
     }
 }
 
-fn purpose(session_id: Uuid) -> String {
+pub(super) fn purpose(session_id: Uuid) -> String {
     format!("refresh key of session {session_id}")
 }

@@ -19,23 +19,6 @@ pub(crate) struct LookedUpApiToken {
     pub revoked_at: Option<OffsetDateTime>,
 }
 
-/// Whether the session began after a moment: with a password.
-pub(crate) async fn session_began_after(
-    connection: &mut PgConnection,
-    user_id: Uuid,
-    id: Uuid,
-    moment: OffsetDateTime,
-) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND user_id = $2 AND created_at > $3) AS "began!""#,
-        id,
-        user_id,
-        moment
-    )
-    .fetch_one(connection)
-    .await
-}
-
 /// How many tokens of the user count. Their row is locked until the end of the transaction: tokens are made one by one.
 pub(crate) async fn count_api_tokens(
     connection: &mut PgConnection,

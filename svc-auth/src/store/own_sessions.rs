@@ -5,7 +5,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::EndReason;
-use crate::domain::{SESSION_IDLE, Session, SessionState};
+use crate::{
+    authentication::Authentication,
+    domain::{SESSION_IDLE, Session, SessionState},
+};
 
 /// A row of `sessions`, of whose user nobody has logged out everywhere since.
 struct LiveRow {
@@ -15,6 +18,8 @@ struct LiveRow {
     address: String,
     generation: i64,
     created_at: OffsetDateTime,
+    authenticated_at: OffsetDateTime,
+    amr: Vec<String>,
     expires_at: OffsetDateTime,
     rotated_at: OffsetDateTime,
 }
@@ -29,14 +34,15 @@ pub(crate) async fn list_sessions(
 ) -> sqlx::Result<Vec<Session>> {
     let rows = sqlx::query_as!(
         LiveRow,
-        "SELECT sessions.id, sessions.user_agent, sessions.name, sessions.address, sessions.generation,
-                sessions.created_at, sessions.expires_at, sessions.rotated_at
+        r#"SELECT sessions.id, sessions.user_agent, sessions.name, sessions.address, sessions.generation,
+                sessions.created_at, sessions.expires_at, sessions.rotated_at, sessions.amr,
+                coalesce(sessions.reauthenticated_at, sessions.created_at) AS "authenticated_at!"
          FROM sessions JOIN users ON users.id = sessions.user_id
          WHERE sessions.user_id = $1 AND ($2::uuid IS NULL OR sessions.id < $2)
            AND sessions.revoked_at IS NULL AND sessions.auth_epoch = users.auth_epoch
            AND sessions.expires_at > $3 AND sessions.rotated_at > $4
          ORDER BY sessions.id DESC
-         LIMIT $5",
+         LIMIT $5"#,
         user_id,
         before,
         now,
@@ -70,13 +76,14 @@ pub(crate) async fn rename_session(
 ) -> sqlx::Result<Option<Session>> {
     let row = sqlx::query_as!(
         LiveRow,
-        "UPDATE sessions SET name = $3
+        r#"UPDATE sessions SET name = $3
          FROM users
          WHERE sessions.id = $1 AND sessions.user_id = $2 AND users.id = sessions.user_id
            AND sessions.revoked_at IS NULL AND sessions.auth_epoch = users.auth_epoch
            AND sessions.expires_at > $4 AND sessions.rotated_at > $5
          RETURNING sessions.id, sessions.user_agent, sessions.name, sessions.address, sessions.generation,
-                   sessions.created_at, sessions.expires_at, sessions.rotated_at",
+                   sessions.created_at, sessions.expires_at, sessions.rotated_at, sessions.amr,
+                   coalesce(sessions.reauthenticated_at, sessions.created_at) AS "authenticated_at!""#,
         id,
         user_id,
         name,
@@ -119,6 +126,10 @@ impl LiveRow {
             name: self.name,
             address: self.address,
             created_at: self.created_at,
+            authentication: Authentication {
+                at: self.authenticated_at,
+                methods: self.amr,
+            },
             state: SessionState {
                 generation: self.generation,
                 rotated_at: self.rotated_at,

@@ -34,7 +34,7 @@ async fn page(app: &TestApp, token: &str, page_size: i32, page_token: &str) -> R
     Ok(answer.into_inner())
 }
 
-async fn list(app: &TestApp, token: &str) -> Vec<AuditEvent> {
+pub(crate) async fn list(app: &TestApp, token: &str) -> Vec<AuditEvent> {
     page(app, token, 0, "").await.unwrap().audit_events
 }
 

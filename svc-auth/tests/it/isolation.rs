@@ -5,17 +5,21 @@ use sqlx::{Connection, PgConnection, Row};
 use crate::{
     api_tokens::make,
     app::{PASSWORD, TestApp},
+    second_factors::enrol_and_confirm,
 };
 
 async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query(query).fetch_one(connection).await.unwrap().get(0)
 }
 
-const COUNTS: [&str; 4] = [
+const COUNTS: [&str; 7] = [
     "SELECT count(*) FROM users",
     "SELECT count(*) FROM sessions",
     "SELECT count(*) FROM api_tokens",
     "SELECT count(DISTINCT user_id) FROM audit_events",
+    "SELECT count(*) FROM totp_factors",
+    "SELECT count(DISTINCT user_id) FROM recovery_codes",
+    "SELECT count(*) FROM login_challenges",
 ];
 
 async fn two_users(app: &TestApp) -> String {
@@ -24,6 +28,8 @@ async fn two_users(app: &TestApp) -> String {
     for email in ["ada@example.com", "bob@example.com"] {
         let tokens = app.log_in(email, PASSWORD).await.unwrap();
         make(app, &tokens.access_token, email, &["tasks:read"]).await.unwrap();
+        enrol_and_confirm(app, &tokens.access_token).await;
+        app.log_in(email, PASSWORD).await.unwrap_err();
     }
     ada.id
 }
@@ -64,6 +70,9 @@ async fn the_service_cannot_write_for_another_user() {
     for statement in [
         "UPDATE sessions SET user_id = gen_random_uuid()",
         "UPDATE api_tokens SET user_id = gen_random_uuid()",
+        "UPDATE totp_factors SET user_id = gen_random_uuid()",
+        "UPDATE recovery_codes SET user_id = gen_random_uuid()",
+        "UPDATE login_challenges SET user_id = gen_random_uuid()",
     ] {
         let moved = sqlx::query(statement).execute(&mut connection).await;
         assert!(

@@ -5,6 +5,7 @@
 mod api_tokens;
 mod app;
 mod audit;
+mod challenges;
 mod endings;
 mod flood;
 mod isolation;
@@ -13,6 +14,8 @@ mod passwords;
 mod process;
 mod redis;
 mod refresh;
+mod second_factors;
 mod sessions;
+mod stepping_up;
 mod tokens;
 mod users;

@@ -17,7 +17,7 @@ async fn jwk(app: &TestApp) -> Jwk {
 }
 
 /// The claims of a token that the published key has signed.
-async fn claims(app: &TestApp, token: &str) -> Value {
+pub(crate) async fn claims(app: &TestApp, token: &str) -> Value {
     let key = DecodingKey::from_ed_components(&jwk(app).await.x).unwrap();
     let mut rules = Validation::new(Algorithm::EdDSA);
     rules.set_audience(&["bookmesh"]);

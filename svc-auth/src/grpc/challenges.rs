@@ -1,0 +1,112 @@
+//! ChallengeService: the second half of a log-in, and showing again who one is.
+
+use bookmesh_proto::auth::v1::{
+    CompleteChallengeRequest, SessionTokens, StepUpSessionRequest, challenge_service_server::ChallengeService,
+};
+use service::{caller, clock, id, postgres, status::Violation};
+use sqlx::{Postgres, Transaction};
+use time::OffsetDateTime;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    Auth,
+    opening::{self, Recognised},
+    proofs::{self, Factor},
+    stepping_up,
+};
+use crate::{
+    audit::{Action, Event, Outcome},
+    authentication::Authentication,
+    challenge::Challenge,
+    error::Error,
+    origin::Origin,
+    store::{self, Login, Shown},
+};
+
+#[async_trait]
+impl ChallengeService for Auth {
+    async fn complete_challenge(
+        &self,
+        request: Request<CompleteChallengeRequest>,
+    ) -> Result<Response<SessionTokens>, Status> {
+        let origin = Origin::of(&request);
+        let tokens = complete(self, &request.into_inner(), &origin, clock::now()).await?;
+        Ok(Response::new(tokens))
+    }
+
+    async fn step_up_session(&self, request: Request<StepUpSessionRequest>) -> Result<Response<SessionTokens>, Status> {
+        let (caller, origin) = (caller::user(&request)?, Origin::of(&request));
+        let tokens = stepping_up::step_up(self, &caller, request.into_inner(), &origin, clock::now()).await?;
+        Ok(Response::new(tokens))
+    }
+}
+
+/// What a log-in with the right password gets when the account has a second factor: the refusal, with a challenge.
+pub(super) async fn issue(
+    auth: &Auth,
+    mut transaction: Transaction<'static, Postgres>,
+    login: &Login,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<Error, Error> {
+    let user_id = login.user_id;
+    let challenge = Challenge {
+        id: id::generate(),
+        user_id,
+    };
+    let shown = Shown {
+        password_version: login.password_version,
+        methods: Authentication::by_password(now).methods,
+    };
+
+    if !store::insert_challenge(&mut transaction, challenge, &shown, now).await? {
+        return Ok(Error::InvalidCredentials);
+    }
+    let factors = store::second_factors(&mut transaction, user_id).await?;
+    let event = Event::new(Some(user_id), Action::LogInChallenged, Outcome::Succeeded, origin, now);
+    store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    transaction.commit().await?;
+
+    tracing::info!(user.id = %user_id, "second factor asked for");
+    Ok(Error::MfaRequired {
+        challenge: challenge.seal(&auth.master_key),
+        factors: factors.names().join(","),
+    })
+}
+
+async fn complete(
+    auth: &Auth,
+    request: &CompleteChallengeRequest,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<SessionTokens, Error> {
+    if request.challenge.is_empty() {
+        return Err(Violation::new("challenge", "must not be empty").into());
+    }
+    let factor = Factor::parse(&request.totp_code, &request.recovery_code)?;
+    let factor = factor.ok_or_else(|| Violation::new("totp_code", "must be given, or another second factor"))?;
+    let challenge = Challenge::open(&request.challenge, &auth.master_key).ok_or(Error::InvalidChallenge)?;
+    let user_id = challenge.user_id;
+
+    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
+    let shown = store::lock_challenge(&mut transaction, challenge, now).await?;
+    let shown = shown.ok_or(Error::InvalidChallenge)?;
+    let tried = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now);
+    let mut right = proofs::look_at(auth, transaction, &factor, tried).await?;
+    store::delete_challenge(&mut right.transaction, challenge).await?;
+    let so_far = Authentication {
+        at: now,
+        methods: shown.methods,
+    };
+    let recognised = Recognised {
+        user_id,
+        password_version: shown.password_version,
+        authentication: so_far.and(right.method, now),
+        noted: right.noted,
+    };
+    let tokens = opening::open(auth, right.transaction, recognised, origin, now).await?;
+    Ok(SessionTokens {
+        recovery_codes_left: right.recovery_codes_left,
+        ..tokens.ok_or(Error::InvalidChallenge)?
+    })
+}

@@ -1,0 +1,70 @@
+//! Opening a session for somebody who has shown all that it takes.
+
+use bookmesh_proto::auth::v1::SessionTokens;
+use service::id;
+use sqlx::{Postgres, Transaction};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    Auth,
+    sessions::{purpose, tokens},
+};
+use crate::{
+    audit::{Action, Event, Outcome},
+    authentication::Authentication,
+    domain::{Session, SessionState},
+    error::Error,
+    origin::Origin,
+    password::random_bytes,
+    refresh_token::RefreshKey,
+    store,
+};
+
+/// Somebody who has shown all that it takes.
+pub(super) struct Recognised {
+    pub user_id: Uuid,
+    /// Of the password that counted when they were recognised.
+    pub password_version: i64,
+    pub authentication: Authentication,
+    /// What is noted before the log-in.
+    pub noted: Option<Event>,
+}
+
+/// Answers nothing, and rolls back, when the password was changed meanwhile: the session would outlive that.
+pub(super) async fn open(
+    auth: &Auth,
+    mut transaction: Transaction<'static, Postgres>,
+    recognised: Recognised,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<Option<SessionTokens>, Error> {
+    let user_id = recognised.user_id;
+    let session = Session {
+        id: id::generate(),
+        user_id,
+        user_agent: origin.user_agent.clone(),
+        name: String::new(),
+        address: origin.address_text(),
+        created_at: now,
+        authentication: recognised.authentication,
+        state: SessionState::new(now),
+    };
+    let key_bytes = random_bytes::<32>();
+    let key_sealed = auth.master_key.seal(&purpose(session.id), &key_bytes);
+
+    if !store::insert_session(&mut transaction, &session, recognised.password_version, &key_sealed).await? {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    // At the end, because adding takes a lock that everybody waits for.
+    if let Some(event) = recognised.noted {
+        store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    }
+    let event = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now).by_session(session.id);
+    store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    transaction.commit().await?;
+
+    tracing::info!(user.id = %user_id, session.id = %session.id, "session opened");
+    Ok(Some(tokens(auth, &session, &RefreshKey::new(&key_bytes), now)?))
+}
