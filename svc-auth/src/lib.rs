@@ -14,7 +14,12 @@ mod hot_sessions;
 mod master_key;
 mod origin;
 mod password;
-mod recovery_code;
+        hasher: Hasher::new(
+            Arc::clone(&config.master_key),
+            config.hashing_cores,
+            config.hashing_cost,
+        )?,
+        hot_sessions: HotSessions::new(redis, pool.clone()),
 mod refresh_token;
 mod registration;
 mod signing;
@@ -52,6 +57,7 @@ use crate::{
     grpc::{Auth, AuthInternal},
     hot_sessions::HotSessions,
     password::Hasher,
+    redis_link::RedisLink,
     signing::KeyRing,
     token_uses::token_uses,
 };
@@ -73,13 +79,19 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let probed = pool.clone();
     service.add_readiness("postgres", move || Box::pin(reach(probed.clone())));
     let keys = Arc::new(KeyRing::load(&pool, &config.master_key, clock::now()).await?);
+    let redis = Arc::new(redis_link(&config, service.metrics())?);
     let auth = Arc::new(Auth {
+<<<<<<< HEAD
         hasher: Hasher::new(
             Arc::clone(&config.master_key),
             config.hashing_cores,
             config.hashing_cost,
         )?,
         hot_sessions: hot_sessions(&config, &pool, service.metrics())?,
+=======
+        hasher: Hasher::new(Arc::clone(&config.master_key), config.hashing_cores)?,
+        hot_sessions: HotSessions::new(redis, pool.clone()),
+>>>>>>> a20f116 (svc-auth: the way to Redis has a file of its own)
         master_key: Arc::clone(&config.master_key),
         keys: Arc::clone(&keys),
         audit_key: AuditKey::new(&config.master_key),
@@ -112,12 +124,12 @@ fn verifier(config: &Config, keys: Arc<KeyRing>) -> Verifier {
     Verifier::local(NAME, Arc::new(lookup), service_keys, EndedSessions::default())
 }
 
-fn hot_sessions(config: &Config, pool: &PgPool, metrics: &Metrics) -> anyhow::Result<HotSessions> {
-    let misses = Counter::default();
+fn redis_link(config: &Config, metrics: &Metrics) -> anyhow::Result<RedisLink> {
+    let failures = Counter::default();
     metrics.register(
         "auth_redis_failures",
-        "Times that Redis could not say whether a session is live",
-        misses.clone(),
+        "Times that Redis could not be asked, and the answer was found without it",
+        failures.clone(),
     );
-    HotSessions::new(config.redis_url.expose_secret(), pool.clone(), misses)
+    RedisLink::new(config.redis_url.expose_secret(), failures)
 }
