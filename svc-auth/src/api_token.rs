@@ -16,7 +16,7 @@ use service::{
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::{password::random_bytes, registration::token_name_rule, signing::USER_SCOPES};
+use crate::{password::random_bytes, registration::token_name_rule, role::Role};
 
 /// One for each program of a busy person. Every process that a token is used at looks it up once a minute and counts its calls
 /// apart, so this bounds what one user can cost.
@@ -161,7 +161,7 @@ fn random_characters(count: usize) -> String {
 
 /// Every scope that a user has, but for those of identity itself.
 fn grantable() -> impl Iterator<Item = &'static str> {
-    USER_SCOPES.split(' ').filter(|scope| is_api_token_scope(scope))
+    Role::User.scopes().split(' ').filter(|scope| is_api_token_scope(scope))
 }
 
 fn scope_violations(scopes: &[String]) -> Vec<Violation> {

@@ -28,6 +28,15 @@ pub(crate) enum Action {
     TotpRemoved,
     RecoveryCodesCreated,
     RecoveryCodeUsed,
+    UsersListed,
+    UserViewed,
+    UserDisabled,
+    UserEnabled,
+    PasswordResetForced,
+    UserRoleChanged,
+    UserSessionsListed,
+    UserSessionsEnded,
+    UserAuditEventsListed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +53,7 @@ pub(crate) struct Event {
     pub user_id: Option<Uuid>,
     /// The session that did it, or that was opened.
     pub session_id: Option<Uuid>,
-    /// The session or API token that it was done to.
+    /// The session, API token or user that it was done to.
     pub object_id: Option<Uuid>,
     pub action: Action,
     pub outcome: Outcome,
@@ -189,6 +198,15 @@ impl Action {
             Action::TotpRemoved => "TOTP_REMOVED",
             Action::RecoveryCodesCreated => "RECOVERY_CODES_CREATED",
             Action::RecoveryCodeUsed => "RECOVERY_CODE_USED",
+            Action::UsersListed => "USERS_LISTED",
+            Action::UserViewed => "USER_VIEWED",
+            Action::UserDisabled => "USER_DISABLED",
+            Action::UserEnabled => "USER_ENABLED",
+            Action::PasswordResetForced => "PASSWORD_RESET_FORCED",
+            Action::UserRoleChanged => "USER_ROLE_CHANGED",
+            Action::UserSessionsListed => "USER_SESSIONS_LISTED",
+            Action::UserSessionsEnded => "USER_SESSIONS_ENDED",
+            Action::UserAuditEventsListed => "USER_AUDIT_EVENTS_LISTED",
         }
     }
 }

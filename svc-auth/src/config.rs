@@ -26,6 +26,23 @@ pub struct VerifyAuditConfig {
     pub(crate) expected_head: Option<String>,
 }
 
+/// What `svc-auth make-admin` reads.
+pub struct MakeAdminConfig {
+    pub(crate) owner_url: SecretString,
+    pub(crate) master_key: MasterKey,
+}
+
+impl MakeAdminConfig {
+    pub fn from_environment(environment: &mut Environment) -> Option<MakeAdminConfig> {
+        let owner_url = environment.secret("AUTH_MIGRATION_DATABASE_URL");
+        let master_key = environment.parsed_file("AUTH_MASTER_KEY", MasterKey::parse);
+        Some(MakeAdminConfig {
+            owner_url: owner_url?,
+            master_key: master_key?,
+        })
+    }
+}
+
 impl VerifyAuditConfig {
     pub fn from_environment(environment: &mut Environment) -> Option<VerifyAuditConfig> {
         let owner_url = environment.secret("AUTH_MIGRATION_DATABASE_URL");

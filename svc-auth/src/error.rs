@@ -50,6 +50,14 @@ pub(crate) enum Error {
     NoSecondFactor,
     #[error("there is no secret to be confirmed")]
     EnrolmentNotFound,
+    #[error("the account is disabled")]
+    AccountDisabled,
+    #[error("the password must be set anew")]
+    PasswordResetRequired,
+    #[error("only admins may do this")]
+    AdminRequired,
+    #[error("nobody else is admin")]
+    LastAdmin,
     #[error("API token not found")]
     ApiTokenNotFound,
     #[error("session not found")]
@@ -111,6 +119,10 @@ impl From<Error> for Status {
             Error::TotpEnrolled => with_reason(Code::AlreadyExists, "TOTP_ENROLLED"),
             Error::NoSecondFactor => with_reason(Code::FailedPrecondition, "NO_SECOND_FACTOR"),
             Error::EnrolmentNotFound => status::not_found("totp enrolment"),
+            Error::AccountDisabled => with_reason(Code::PermissionDenied, "ACCOUNT_DISABLED"),
+            Error::PasswordResetRequired => with_reason(Code::PermissionDenied, "PASSWORD_RESET_REQUIRED"),
+            Error::AdminRequired => with_reason(Code::PermissionDenied, "ADMIN_REQUIRED"),
+            Error::LastAdmin => with_reason(Code::FailedPrecondition, "LAST_ADMIN"),
             Error::Busy => busy(&message),
             Error::ApiTokenNotFound => status::not_found("api token"),
             Error::SessionNotFound => status::not_found("session"),

@@ -1,5 +1,6 @@
 //! AuthService: what each RPC takes and answers.
 
+mod admin;
 mod api_tokens;
 mod audit;
 mod challenges;
@@ -10,6 +11,7 @@ mod own_sessions;
 mod passwords;
 mod proofs;
 mod sessions;
+mod standing;
 mod step_up;
 mod stepping_up;
 mod users;

@@ -11,17 +11,15 @@ mod error;
 mod grpc;
 mod hashing_cost;
 mod hot_sessions;
+mod make_admin;
 mod master_key;
 mod origin;
 mod password;
-        hasher: Hasher::new(
-            Arc::clone(&config.master_key),
-            config.hashing_cores,
-            config.hashing_cost,
-        )?,
-        hot_sessions: HotSessions::new(redis, pool.clone()),
+mod recovery_code;
+mod redis_link;
 mod refresh_token;
 mod registration;
+mod role;
 mod signing;
 mod store;
 mod token_uses;
@@ -32,10 +30,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bookmesh_proto::auth::v1::{
-    api_token_service_server::ApiTokenServiceServer, audit_service_server::AuditServiceServer,
-    auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
-    challenge_service_server::ChallengeServiceServer, second_factor_service_server::SecondFactorServiceServer,
-    session_service_server::SessionServiceServer,
+    admin_service_server::AdminServiceServer, api_token_service_server::ApiTokenServiceServer,
+    audit_service_server::AuditServiceServer, auth_internal_service_server::AuthInternalServiceServer,
+    auth_service_server::AuthServiceServer, challenge_service_server::ChallengeServiceServer,
+    second_factor_service_server::SecondFactorServiceServer, session_service_server::SessionServiceServer,
 };
 use prometheus_client::metrics::counter::Counter;
 use secrecy::ExposeSecret;
@@ -49,7 +47,8 @@ use sqlx::{Connection, PgPool, migrate::Migrator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, VerifyAuditConfig};
+pub use config::{Config, MakeAdminConfig, VerifyAuditConfig};
+pub use make_admin::make_admin;
 pub use verify_audit::verify_audit;
 
 use crate::{
@@ -81,17 +80,12 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let keys = Arc::new(KeyRing::load(&pool, &config.master_key, clock::now()).await?);
     let redis = Arc::new(redis_link(&config, service.metrics())?);
     let auth = Arc::new(Auth {
-<<<<<<< HEAD
         hasher: Hasher::new(
             Arc::clone(&config.master_key),
             config.hashing_cores,
             config.hashing_cost,
         )?,
-        hot_sessions: hot_sessions(&config, &pool, service.metrics())?,
-=======
-        hasher: Hasher::new(Arc::clone(&config.master_key), config.hashing_cores)?,
         hot_sessions: HotSessions::new(redis, pool.clone()),
->>>>>>> a20f116 (svc-auth: the way to Redis has a file of its own)
         master_key: Arc::clone(&config.master_key),
         keys: Arc::clone(&keys),
         audit_key: AuditKey::new(&config.master_key),
@@ -107,7 +101,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         .add_service(ApiTokenServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(ChallengeServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SecondFactorServiceServer::from_arc(Arc::clone(&auth)))
-        .add_service(AuditServiceServer::from_arc(auth))
+        .add_service(AuditServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(AdminServiceServer::from_arc(auth))
         .add_service(AuthInternalServiceServer::new(internal));
     service.serve(listener, verifier(&config, keys), routes).await
 }

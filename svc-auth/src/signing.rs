@@ -16,12 +16,10 @@ use uuid::Uuid;
 use crate::{
     domain::{ACCESS_TOKEN_LIFE, Session},
     master_key::MasterKey,
+    role::Role,
     store::{self, SigningKeyRow},
 };
 
-/// What a session that began with a password may do: everything of the user's own.
-pub(crate) const USER_SCOPES: &str = "account:read account:write bookmarks:read bookmarks:write imports:read imports:write \
-                           tasks:read tasks:write";
 /// A retired key is published until every token that it signed has ended, wherever clocks stand.
 const PUBLISHED_AFTER_RETIREMENT: Duration = Duration::minutes(10);
 
@@ -86,7 +84,13 @@ impl KeyRing {
     }
 
     /// Ends with the session when that is earlier.
-    pub(crate) fn sign(&self, session: &Session, token_id: Uuid, now: OffsetDateTime) -> anyhow::Result<AccessToken> {
+    pub(crate) fn sign(
+        &self,
+        session: &Session,
+        role: Role,
+        token_id: Uuid,
+        now: OffsetDateTime,
+    ) -> anyhow::Result<AccessToken> {
         let life = ACCESS_TOKEN_LIFE.min(session.state.expires_at - now);
         let issued_at = now.unix_timestamp();
         let claims = Claims {
@@ -95,7 +99,7 @@ impl KeyRing {
             sub: session.user_id,
             sid: session.id,
             r#gen: session.state.generation,
-            scope: USER_SCOPES,
+            scope: role.scopes(),
             amr: &session.authentication.methods,
             auth_time: session.authentication.at.unix_timestamp(),
             jti: token_id,
@@ -184,10 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn a_session_may_do_everything_that_the_contract_lets_users_do() {
+    fn an_admins_session_may_do_everything_that_the_contract_lets_users_do() {
         let pool = DescriptorPool::decode(bookmesh_proto::FILE_DESCRIPTOR_SET).unwrap();
         let policy = pool.get_extension_by_name("bookmesh.edge.v1.policy").unwrap();
-        let granted: Vec<&str> = USER_SCOPES.split(' ').collect();
+        let granted: Vec<&str> = Role::Admin.scopes().split(' ').collect();
         let methods = pool
             .services()
             .flat_map(|service| service.methods().collect::<Vec<_>>());

@@ -1,5 +1,6 @@
 //! All SQL of users, sessions, API tokens, signing keys and the audit log. What is one user's is read and written under row-level security.
 
+mod admin;
 mod api_tokens;
 mod audit;
 mod challenges;
@@ -15,8 +16,14 @@ use crate::{
     authentication::Authentication,
     domain::{Session, SessionState},
     password::StoredHash,
+    role::Role,
 };
 
+pub(crate) use admin::{
+    ManagedUser, UserFilter, act_for, act_for_nobody, acts_as_admin, end_all_sessions, has_other_admin, hold_standing,
+    list_events_about, list_users, lock_user, make_first_user_admin, require_password_reset, revoke_all_api_tokens,
+    set_disabled, set_role, user_with_address,
+};
 pub(crate) use api_tokens::{
     count_api_tokens, insert_api_token, list_api_tokens, look_up_api_token, note_api_token_use, revoke_api_token,
 };
@@ -60,11 +67,14 @@ pub(crate) enum EndReason {
     Ended,
     /// The password was changed, by another session.
     PasswordChanged,
+    /// By an admin.
+    EndedByAdmin,
 }
 
 /// A locked session with the key of its refresh tokens, still sealed.
 pub(crate) struct LockedSession {
     pub session: Session,
+    pub role: Role,
     pub hmac_key_sealed: Vec<u8>,
 }
 
@@ -149,8 +159,8 @@ pub(crate) async fn lock_session(connection: &mut PgConnection, id: Uuid) -> sql
     let row = sqlx::query!(
         r#"SELECT sessions.generation, sessions.hmac_key_sealed, sessions.user_agent, sessions.name, sessions.address,
                   sessions.created_at, sessions.expires_at, sessions.rotated_at, sessions.revoked_at IS NOT NULL AS "revoked!",
-                  sessions.auth_epoch <> users.auth_epoch AS "epoch_is_over!", sessions.amr,
-                  coalesce(sessions.reauthenticated_at, sessions.created_at) AS "authenticated_at!"
+                  sessions.auth_epoch <> users.auth_epoch OR users.disabled_at IS NOT NULL AS "epoch_is_over!", users.role,
+                  sessions.amr, coalesce(sessions.reauthenticated_at, sessions.created_at) AS "authenticated_at!"
            FROM sessions JOIN users ON users.id = sessions.user_id
            WHERE sessions.id = $1 AND sessions.user_id = $2
            FOR UPDATE OF sessions"#,
@@ -159,8 +169,10 @@ pub(crate) async fn lock_session(connection: &mut PgConnection, id: Uuid) -> sql
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| LockedSession {
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(LockedSession {
         hmac_key_sealed: row.hmac_key_sealed,
+        role: row.role.parse()?,
         session: Session {
             id,
             user_id: owner,
@@ -272,6 +284,7 @@ impl EndReason {
             EndReason::Reuse => "reuse",
             EndReason::Ended => "ended",
             EndReason::PasswordChanged => "password_changed",
+            EndReason::EndedByAdmin => "ended_by_admin",
         }
     }
 }

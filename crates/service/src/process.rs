@@ -34,8 +34,10 @@ const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(10);
 pub struct Command {
     /// The argument.
     pub name: &'static str,
-    /// Does it, given the name of the binary.
-    pub run: fn(&'static str) -> ExitCode,
+    /// What must follow it, as the usage line calls that.
+    pub argument: Option<&'static str>,
+    /// Does it, given the name of the binary and what followed, if anything had to.
+    pub run: fn(&'static str, String) -> ExitCode,
 }
 
 /// The whole `main` of a service with a database. `<binary>` runs it; `<binary> migrate` brings its schema up to date.
@@ -69,15 +71,19 @@ where
     M: AsyncFnOnce(&str) -> anyhow::Result<()>,
     R: AsyncFnOnce(C, TcpListener, CancellationToken) -> anyhow::Result<()>,
 {
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next()) {
-        (None, _) => run_service(name, prefix, read_config, run),
-        (Some("migrate"), None) => run_migrations(name, prefix, migrate),
-        (Some(argument), None) => match commands.iter().find(|command| command.name == argument) {
-            Some(command) => (command.run)(name),
-            None => usage(&usage_of(name, commands)),
-        },
-        (Some(_), Some(_)) => usage(&usage_of(name, commands)),
+    let arguments: Vec<String> = std::env::args().skip(1).take(3).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => run_service(name, prefix, read_config, run),
+        ["migrate"] => run_migrations(name, prefix, migrate),
+        [wanted, rest @ ..] => {
+            let fits =
+                |command: &&Command| command.name == *wanted && rest.len() == usize::from(command.argument.is_some());
+            match commands.iter().find(fits) {
+                Some(command) => (command.run)(name, rest.concat()),
+                None => usage(&usage_of(name, commands)),
+            }
+        }
     }
 }
 
@@ -98,8 +104,11 @@ where
 }
 
 fn usage_of(name: &str, commands: &[Command]) -> String {
-    let own = commands.iter().map(|command| command.name);
-    let arguments: Vec<&str> = std::iter::once("migrate").chain(own).collect();
+    let own = commands.iter().map(|command| match command.argument {
+        Some(argument) => format!("{} <{argument}>", command.name),
+        None => command.name.to_owned(),
+    });
+    let arguments: Vec<String> = std::iter::once("migrate".to_owned()).chain(own).collect();
     format!("usage: {name} [{}]", arguments.join("|"))
 }
 

@@ -86,6 +86,7 @@ impl From<Link> for AuditEvent {
             address: link.address,
             user_agent: link.user_agent,
             object_id: link.object_id.map(|id| id.to_string()).unwrap_or_default(),
+            user_id: link.user_id.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }

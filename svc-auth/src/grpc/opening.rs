@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{
     Auth,
-    sessions::{purpose, tokens},
+    sessions::{note_refusal, purpose, tokens},
+    standing,
 };
 use crate::{
     audit::{Action, Event, Outcome},
@@ -53,6 +54,13 @@ pub(super) async fn open(
     let key_bytes = random_bytes::<32>();
     let key_sealed = auth.master_key.seal(&purpose(session.id), &key_bytes);
 
+    let role = match standing::require(&mut transaction, user_id).await {
+        Ok(role) => role,
+        Err(refusal) => {
+            transaction.rollback().await?;
+            return Err(note_refusal(auth, user_id, refusal, origin, now).await);
+        }
+    };
     if !store::insert_session(&mut transaction, &session, recognised.password_version, &key_sealed).await? {
         transaction.rollback().await?;
         return Ok(None);
@@ -66,5 +74,5 @@ pub(super) async fn open(
     transaction.commit().await?;
 
     tracing::info!(user.id = %user_id, session.id = %session.id, "session opened");
-    Ok(Some(tokens(auth, &session, &RefreshKey::new(&key_bytes), now)?))
+    Ok(Some(tokens(auth, &session, role, &RefreshKey::new(&key_bytes), now)?))
 }

@@ -15,6 +15,7 @@ use crate::{
     password::{Comparison, StoredHash},
     refresh_token::{RefreshKey, RefreshToken},
     registration::{Email, Password},
+    role::Role,
     store::{self, EndReason, Login},
 };
 
@@ -66,7 +67,7 @@ pub(super) async fn refresh(
     let mut transaction = postgres::begin_unowned(&auth.pool).await?;
     let locked = store::lock_session(&mut transaction, token.session_id).await?;
     let locked = locked.ok_or(Error::InvalidRefreshToken)?;
-    let mut session = locked.session;
+    let (mut session, role) = (locked.session, locked.role);
     let key = RefreshKey::new(&auth.master_key.open(&purpose(session.id), &locked.hmac_key_sealed)?);
     if !key.is_authentic(&token) {
         tracing::warn!(session.id = %session.id, "refresh token was forged");
@@ -98,7 +99,7 @@ pub(super) async fn refresh(
         Verdict::Ended => return Err(Error::SessionEnded),
     }
 
-    tokens(auth, &session, &key, now)
+    tokens(auth, &session, role, &key, now)
 }
 
 /// Ends the session once; again changes nothing, so that a caller whose answer was lost can repeat it.
@@ -161,13 +162,28 @@ async fn refuse(auth: &Auth, user_id: Option<Uuid>, origin: &Origin, now: Offset
     }
 }
 
+/// Whoever has shown who they are is told why they are kept out, once that is noted.
+pub(super) async fn note_refusal(
+    auth: &Auth,
+    user_id: Uuid,
+    refusal: Error,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Error {
+    match refuse(auth, Some(user_id), origin, now).await {
+        Error::InvalidCredentials => refusal,
+        failure => failure,
+    }
+}
+
 pub(super) fn tokens(
     auth: &Auth,
     session: &Session,
+    role: Role,
     key: &RefreshKey,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
-    let access = auth.keys.sign(session, Uuid::new_v4(), now)?;
+    let access = auth.keys.sign(session, role, Uuid::new_v4(), now)?;
     Ok(SessionTokens {
         access_token: access.token,
         refresh_token: key.issue(session.id, session.state.generation),

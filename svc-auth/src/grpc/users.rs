@@ -41,14 +41,17 @@ pub(super) async fn create(
 
     let event = Event::new(Some(user.id), Action::UserRegistered, Outcome::Succeeded, origin, now);
 
-    let mut transaction = postgres::begin(&auth.pool, user.id).await?;
+    let user_id = user.id;
+
+    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     if !store::insert_user(&mut transaction, user).await? {
         return Err(Error::EmailTaken);
     }
+    let is_admin = store::make_first_user_admin(&mut transaction, user_id).await?;
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
 
-    tracing::info!(user.id = answer.id, "user registered");
+    tracing::info!(user.id = answer.id, is_admin, "user registered");
     Ok(answer)
 }
 

@@ -76,7 +76,8 @@ pub(crate) async fn change_password(
     new: &StoredHash,
 ) -> sqlx::Result<bool> {
     let changed = sqlx::query!(
-        "UPDATE users SET password_hash = $3, pepper_id = $4, password_version = password_version + 1
+        "UPDATE users SET password_hash = $3, pepper_id = $4, password_version = password_version + 1,
+                          password_reset_required = false
          WHERE id = $1 AND password_version = $2",
         old.user_id,
         old.password_version,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be arranged fails the test")]
 
+mod admin;
 mod api_tokens;
 mod app;
 mod audit;

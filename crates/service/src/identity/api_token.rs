@@ -10,8 +10,8 @@ const BODY_CHARACTERS: usize = API_TOKEN_ID_CHARACTERS + API_TOKEN_SECRET_CHARAC
 const CHECKSUM_CHARACTERS: usize = 6;
 const ENVIRONMENT_MAX_CHARACTERS: usize = 12;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// What belongs to identity itself: no program of a user's may touch it.
-const ACCOUNT_SCOPES: &str = "account:";
+/// What belongs to identity itself, and what admins do: no program of a user's may touch it.
+const SCOPES_OF_PEOPLE: [&str; 2] = ["account:", "admin:"];
 
 /// How long the id in a token is: 71 bits, so that no two are the same.
 pub const API_TOKEN_ID_CHARACTERS: usize = 12;
@@ -77,7 +77,7 @@ pub fn is_environment(text: &str) -> bool {
 
 /// Whether an API token may have the scope.
 pub fn is_api_token_scope(scope: &str) -> bool {
-    !scope.starts_with(ACCOUNT_SCOPES)
+    !SCOPES_OF_PEOPLE.iter().any(|people| scope.starts_with(people))
 }
 
 /// Whether an RPC takes API tokens at all: what names no scope cannot be granted, and identity is for people who logged in.
