@@ -8,7 +8,11 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use aws_lc_rs::{hmac, rand};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
 
 use crate::{
     error::Error,
@@ -19,8 +23,10 @@ use crate::{
 
 const SALT_BYTES: usize = 16;
 
-/// How many may wait: at 27 ms each, two cores serve them within the deadline.
+/// How many strangers may wait: at 27 ms each, two cores serve them within the deadline.
 const QUEUE: usize = 64;
+/// How many others may wait, beside them and before them.
+const KNOWN_QUEUE: usize = 16;
 const QUEUE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A hash as it is stored.
@@ -40,12 +46,23 @@ pub(crate) enum Comparison {
     RightButWeak(StoredHash),
 }
 
+/// Who waits for a core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Stranger,
+    /// Somebody who has logged in before, by a device token or a session. A flood of strangers is not in their way.
+    Known,
+}
+
 /// Admission to Argon2. It bounds memory too: each hash under way takes what it costs, 19 MiB by default, and no other does.
 pub(crate) struct Hasher {
     master_key: Arc<MasterKey>,
     cost: HashingCost,
     cores: Arc<Semaphore>,
+    /// One for each core: so many strangers, and no more, are at a core or next in line for one.
+    strangers: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    known_places: Arc<Semaphore>,
     /// Compared with when there is no account, so that the answer takes as long.
     decoy: StoredHash,
 }
@@ -58,42 +75,64 @@ impl Hasher {
             master_key,
             cost,
             cores: Arc::new(Semaphore::new(cores)),
+            strangers: Arc::new(Semaphore::new(cores)),
             places: Arc::new(Semaphore::new(cores + QUEUE)),
+            known_places: Arc::new(Semaphore::new(cores + KNOWN_QUEUE)),
         })
     }
 
-    pub(crate) async fn hash(&self, password: Password) -> Result<StoredHash, Error> {
+    pub(crate) async fn hash(&self, password: Password, caller: Caller) -> Result<StoredHash, Error> {
         let (master_key, cost) = (Arc::clone(&self.master_key), self.cost);
-        self.run(move || hash(&master_key, password.as_bytes(), cost)).await
+        self.run(caller, move || hash(&master_key, password.as_bytes(), cost)).await
     }
 
     /// Compares with the stored hash of the account, or does the same work when there is none.
-    pub(crate) async fn compare(&self, password: Password, stored: Option<StoredHash>) -> Result<Comparison, Error> {
+    pub(crate) async fn compare(
+        &self,
+        password: Password,
+        stored: Option<StoredHash>,
+        caller: Caller,
+    ) -> Result<Comparison, Error> {
         let (master_key, cost) = (Arc::clone(&self.master_key), self.cost);
         let has_account = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
         let comparison = self
-            .run(move || compare(&master_key, password.as_bytes(), &stored, cost))
+            .run(caller, move || compare(&master_key, password.as_bytes(), &stored, cost))
             .await?;
         Ok(if has_account { comparison } else { Comparison::Wrong })
     }
 
     /// The permits go along with the work: a caller who hangs up frees no core that is still hashing.
-    async fn run<T, W>(&self, work: W) -> Result<T, Error>
+    async fn run<T, W>(&self, caller: Caller, work: W) -> Result<T, Error>
     where
         T: Send + 'static,
         W: FnOnce() -> anyhow::Result<T> + Send + 'static,
     {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Busy)?;
-        let core = timeout(QUEUE_DEADLINE, Arc::clone(&self.cores).acquire_owned())
+        let places = match caller {
+            Caller::Stranger => &self.places,
+            Caller::Known => &self.known_places,
+        };
+        let place = Arc::clone(places).try_acquire_owned().map_err(|_| Error::Busy)?;
+        let turn = timeout(QUEUE_DEADLINE, self.turn(caller))
             .await
             .map_err(|_| Error::Busy)?
             .context("waiting for a core")?;
         let guarded = move || {
-            let _held = (place, core);
+            let _held = (place, turn);
             work()
         };
         Ok(spawn_blocking(guarded).await.context("hashing a password")??)
+    }
+
+    /// Cores are given in the order in which they are asked for. Strangers wait for their turn to ask, so that a known caller finds
+    /// no more of them before it than there are cores.
+    async fn turn(&self, caller: Caller) -> Result<Vec<OwnedSemaphorePermit>, AcquireError> {
+        let mut held = Vec::new();
+        if caller == Caller::Stranger {
+            held.push(Arc::clone(&self.strangers).acquire_owned().await?);
+        }
+        held.push(Arc::clone(&self.cores).acquire_owned().await?);
+        Ok(held)
     }
 }
 
@@ -162,6 +201,7 @@ pub(crate) fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
 #[cfg(test)]
 mod tests {
     use base64::{Engine, prelude::BASE64_STANDARD};
+    use futures::FutureExt;
 
     use super::*;
 
@@ -240,7 +280,10 @@ mod tests {
     async fn without_an_account_no_password_is_right() {
         let hasher = Hasher::new(master_key(), 1, COST).unwrap();
 
-        let comparison = hasher.compare(password("anything"), None).await.unwrap();
+        let comparison = hasher
+            .compare(password("anything"), None, Caller::Stranger)
+            .await
+            .unwrap();
 
         assert_eq!(comparison, Comparison::Wrong);
     }
@@ -250,12 +293,38 @@ mod tests {
         let hasher = Hasher::new(master_key(), 1, COST).unwrap();
         let _core = Arc::clone(&hasher.cores).try_acquire_owned().unwrap();
 
-        let waited_too_long = hasher.hash(password("password")).await;
+        let waited_too_long = hasher.hash(password("password"), Caller::Stranger).await;
         assert!(matches!(waited_too_long, Err(Error::Busy)));
 
         let places = u32::try_from(QUEUE + 1).unwrap();
         let _places = Arc::clone(&hasher.places).try_acquire_many_owned(places).unwrap();
-        let found_no_place = timeout(Duration::from_millis(100), hasher.hash(password("password"))).await;
+        let found_no_place = hasher.hash(password("password"), Caller::Stranger);
+        let found_no_place = timeout(Duration::from_millis(100), found_no_place).await;
         assert!(matches!(found_no_place, Ok(Err(Error::Busy))));
+    }
+
+    #[tokio::test]
+    async fn a_known_caller_waits_behind_no_queue_of_strangers() {
+        let hasher = Hasher::new(master_key(), 1, COST).unwrap();
+        let core = Arc::clone(&hasher.cores).try_acquire_owned().unwrap();
+        let order = std::sync::Mutex::new(Vec::new());
+        let waiting = |caller, number: usize| {
+            let (hasher, order) = (&hasher, &order);
+            async move {
+                let held = hasher.turn(caller).await.unwrap();
+                order.lock().unwrap().push(number);
+                drop(held);
+            }
+        };
+
+        // Each is polled once, in this order, before the core is free.
+        let strangers = (0..50).map(|number| waiting(Caller::Stranger, number).boxed());
+        let mut all: Vec<_> = strangers.collect();
+        all.push(waiting(Caller::Known, 99).boxed());
+        let free = async move { drop(core) };
+        futures::future::join(futures::future::join_all(all), free).await;
+
+        let place = order.lock().unwrap().iter().position(|number| *number == 99).unwrap();
+        assert_eq!(place, 1, "behind the one stranger whose turn it was");
     }
 }

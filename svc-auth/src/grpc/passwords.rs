@@ -9,7 +9,7 @@ use crate::{
     audit::{Action, Event, Outcome},
     error::Error,
     origin::Origin,
-    password::{Comparison, StoredHash},
+    password::{self, Comparison, StoredHash},
     registration::{Password, named},
     store::{self, EndReason, Login},
 };
@@ -33,13 +33,18 @@ pub(super) async fn change(
 ) -> Result<(), Error> {
     let Change { current, new } = Change::parse(request)?;
     let old = look_up(auth, caller, origin, now).await?;
-    if auth.hasher.compare(current, Some(old.stored.clone())).await? == Comparison::Wrong {
+    if auth
+        .hasher
+        .compare(current, Some(old.stored.clone()), password::Caller::Known)
+        .await?
+        == Comparison::Wrong
+    {
         note_alone(auth, event_of(caller, Outcome::Refused, origin, now)).await?;
         tracing::info!(user.id = %caller.user_id, "change of password refused");
         return Err(Error::WrongPassword { field: CURRENT });
     }
     new.refuse_breached("new_password")?;
-    let new = auth.hasher.hash(new).await?;
+    let new = auth.hasher.hash(new, password::Caller::Known).await?;
 
     // Hashing may have waited; the sessions end now.
     apply(auth, caller, &old, &new, origin, clock::now()).await

@@ -12,7 +12,7 @@ use crate::{
     domain::{Session, Verdict},
     error::Error,
     origin::Origin,
-    password::{Comparison, StoredHash},
+    password::{Caller, Comparison, StoredHash},
     refresh_token::{RefreshKey, RefreshToken},
     registration::{Email, Password},
     role::Role,
@@ -142,7 +142,7 @@ async fn recognise(
         Err(_) => None,
     };
     let stored = account.as_ref().map(|login| login.stored.clone());
-    let rehash = match auth.hasher.compare(password, stored).await? {
+    let rehash = match auth.hasher.compare(password, stored, Caller::Stranger).await? {
         Comparison::Wrong => None,
         Comparison::Right => Some(None),
         Comparison::RightButWeak(stronger) => Some(Some(stronger)),

@@ -17,7 +17,7 @@ use crate::{
     domain::{Session, SessionState},
     error::Error,
     origin::Origin,
-    password::Comparison,
+    password::{Caller, Comparison},
     refresh_token::RefreshKey,
     registration::Password,
     store::{self, Login},
@@ -39,7 +39,7 @@ pub(super) async fn step_up(
 ) -> Result<SessionTokens, Error> {
     let Given { password, factor } = Given::parse(request)?;
     let login = look_up(auth, caller, factor.is_some(), now).await?;
-    if auth.hasher.compare(password, Some(login.stored)).await? == Comparison::Wrong {
+    if auth.hasher.compare(password, Some(login.stored), Caller::Known).await? == Comparison::Wrong {
         note_alone(auth, event_of(caller, Action::SteppedUp, origin, now).refused()).await?;
         return Err(Error::WrongPassword { field: "password" });
     }

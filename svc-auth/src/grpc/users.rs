@@ -9,6 +9,7 @@ use crate::{
     audit::{Action, Event, Outcome},
     error::Error,
     origin::Origin,
+    password::Caller,
     registration::Registration,
     store::{self, NewUser},
 };
@@ -23,7 +24,7 @@ pub(super) async fn create(
     registration.password.refuse_breached("password")?;
     let email_key = registration.email.key();
     // Hashed before anybody looks whether the address is taken: the answer takes as long either way.
-    let password_hash = auth.hasher.hash(registration.password).await?;
+    let password_hash = auth.hasher.hash(registration.password, Caller::Stranger).await?;
     let user = NewUser {
         id: id::generate(),
         email: registration.email.as_str(),
