@@ -43,6 +43,8 @@ pub(crate) enum Action {
 pub(crate) enum Outcome {
     Succeeded,
     Refused,
+    /// Refused unseen, because too many attempts had failed.
+    Throttled,
 }
 
 /// Who, from where, what, how it ended. No field has room for a secret.
@@ -157,6 +159,13 @@ impl Event {
         }
     }
 
+    pub(crate) fn throttled(self) -> Event {
+        Event {
+            outcome: Outcome::Throttled,
+            ..self
+        }
+    }
+
     pub(crate) fn done_to(self, object_id: Uuid) -> Event {
         Event {
             object_id: Some(object_id),
@@ -216,6 +225,7 @@ impl Outcome {
         match self {
             Outcome::Succeeded => "SUCCEEDED",
             Outcome::Refused => "REFUSED",
+            Outcome::Throttled => "THROTTLED",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What svc-auth reads from its environment.
 
-use std::{sync::Arc, thread::available_parallelism};
+use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
 use secrecy::SecretString;
 use service::config::{Environment, ServiceConfig};
@@ -12,6 +12,7 @@ pub struct Config {
     pub(crate) database_url: SecretString,
     pub(crate) database_max_connections: u32,
     pub(crate) redis_url: SecretString,
+    pub(crate) redis_timeout: Duration,
     pub(crate) master_key: Arc<MasterKey>,
     pub(crate) hashing_cores: usize,
     pub(crate) hashing_cost: HashingCost,
@@ -62,6 +63,7 @@ impl Config {
         let database_url = environment.secret("AUTH_DATABASE_URL");
         let database_max_connections = environment.or("AUTH_DATABASE_MAX_CONNECTIONS", 10);
         let redis_url = environment.secret("BOOKMESH_REDIS_URL");
+        let redis_timeout_ms = environment.or("AUTH_REDIS_TIMEOUT_MS", 50);
         let master_key = environment.parsed_file("AUTH_MASTER_KEY", MasterKey::parse);
         let token_environment = environment.or("AUTH_API_TOKEN_ENVIRONMENT", TokenEnvironment::default());
         let cores = available_parallelism().map_or(1, usize::from);
@@ -72,6 +74,7 @@ impl Config {
             database_url: database_url?,
             database_max_connections: database_max_connections?,
             redis_url: redis_url?,
+            redis_timeout: Duration::from_millis(redis_timeout_ms?),
             master_key: Arc::new(master_key?),
             token_environment: token_environment?,
             hashing_cores: hashing_cores?.max(1),

@@ -32,6 +32,8 @@ pub(crate) enum Error {
     SessionEnded,
     #[error("too many passwords are being checked")]
     Busy,
+    #[error("there were too many attempts; try again later")]
+    TooManyAttempts { retry_after: Duration },
     #[error("too many API tokens are in use")]
     TooManyApiTokens,
     #[error("this takes a proof of the last five minutes of who the user is")]
@@ -68,6 +70,13 @@ pub(crate) enum Error {
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     Internal(#[from] anyhow::Error),
+}
+
+impl Error {
+    /// Whether a secret was guessed, and not this.
+    pub(crate) fn is_wrong_guess(&self) -> bool {
+        matches!(self, Error::InvalidCredentials | Error::WrongPassword { .. })
+    }
 }
 
 impl From<Violation> for Error {
@@ -123,7 +132,10 @@ impl From<Error> for Status {
             Error::PasswordResetRequired => with_reason(Code::PermissionDenied, "PASSWORD_RESET_REQUIRED"),
             Error::AdminRequired => with_reason(Code::PermissionDenied, "ADMIN_REQUIRED"),
             Error::LastAdmin => with_reason(Code::FailedPrecondition, "LAST_ADMIN"),
-            Error::Busy => busy(&message),
+            Error::Busy => retry_later(Code::Unavailable, "AUTH_BUSY", &message, BUSY_RETRY),
+            Error::TooManyAttempts { retry_after } => {
+                retry_later(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", &message, retry_after)
+            }
             Error::ApiTokenNotFound => status::not_found("api token"),
             Error::SessionNotFound => status::not_found("session"),
             Error::UserNotFound => status::not_found("user"),
@@ -133,10 +145,10 @@ impl From<Error> for Status {
     }
 }
 
-fn busy(message: &str) -> Status {
-    let mut details = ErrorDetails::with_error_info("AUTH_BUSY", status::DOMAIN, []);
-    details.set_retry_info(Some(BUSY_RETRY));
-    Status::with_error_details(Code::Unavailable, message, details)
+fn retry_later(code: Code, reason: &str, message: &str, after: Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, status::DOMAIN, []);
+    details.set_retry_info(Some(after));
+    Status::with_error_details(code, message, details)
 }
 
 fn too_many_guesses(message: &str, wait: time::Duration) -> Status {

@@ -14,6 +14,7 @@ mod sessions;
 mod standing;
 mod step_up;
 mod stepping_up;
+mod throttle;
 mod users;
 
 use std::sync::Arc;
@@ -29,8 +30,8 @@ use tonic::{Request, Response, Status, async_trait};
 pub(crate) use internal::AuthInternal;
 
 use crate::{
-    api_token::TokenEnvironment, audit::AuditKey, hot_sessions::HotSessions, master_key::MasterKey, origin::Origin,
-    password::Hasher, signing::KeyRing,
+    api_token::TokenEnvironment, attempts::Attempts, audit::AuditKey, device_token::DeviceKey,
+    hot_sessions::HotSessions, master_key::MasterKey, origin::Origin, password::Hasher, signing::KeyRing,
 };
 
 pub(crate) struct Auth {
@@ -41,6 +42,8 @@ pub(crate) struct Auth {
     pub hot_sessions: HotSessions,
     pub token_environment: TokenEnvironment,
     pub audit_key: AuditKey,
+    pub attempts: Attempts,
+    pub devices: DeviceKey,
 }
 
 #[async_trait]

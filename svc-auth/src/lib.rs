@@ -1,11 +1,13 @@
 //! Users, their sessions and API tokens, and the keys that sign access tokens.
 
 mod api_token;
+mod attempts;
 mod audit;
 mod authentication;
 mod breached;
 mod challenge;
 mod config;
+mod device_token;
 mod domain;
 mod error;
 mod grpc;
@@ -52,7 +54,9 @@ pub use make_admin::make_admin;
 pub use verify_audit::verify_audit;
 
 use crate::{
+    attempts::Attempts,
     audit::AuditKey,
+    device_token::DeviceKey,
     grpc::{Auth, AuthInternal},
     hot_sessions::HotSessions,
     password::Hasher,
@@ -85,6 +89,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
             config.hashing_cores,
             config.hashing_cost,
         )?,
+        attempts: Attempts::new(Arc::clone(&redis), &config.master_key, service.metrics()),
+        devices: DeviceKey::new(&config.master_key),
         hot_sessions: HotSessions::new(redis, pool.clone()),
         master_key: Arc::clone(&config.master_key),
         keys: Arc::clone(&keys),
@@ -126,5 +132,5 @@ fn redis_link(config: &Config, metrics: &Metrics) -> anyhow::Result<RedisLink> {
         "Times that Redis could not be asked, and the answer was found without it",
         failures.clone(),
     );
-    RedisLink::new(config.redis_url.expose_secret(), failures)
+    RedisLink::new(config.redis_url.expose_secret(), config.redis_timeout, failures)
 }

@@ -83,7 +83,8 @@ impl Hasher {
 
     pub(crate) async fn hash(&self, password: Password, caller: Caller) -> Result<StoredHash, Error> {
         let (master_key, cost) = (Arc::clone(&self.master_key), self.cost);
-        self.run(caller, move || hash(&master_key, password.as_bytes(), cost)).await
+        self.run(caller, move || hash(&master_key, password.as_bytes(), cost))
+            .await
     }
 
     /// Compares with the stored hash of the account, or does the same work when there is none.

@@ -12,13 +12,15 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-const DEADLINE: Duration = Duration::from_millis(50);
 /// While Redis is gone, calls do not wait for it one by one.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// One late answer may be this machine's fault; a broken connection counts at once.
+const LATE_ANSWERS: u32 = 3;
 
-/// Answers in 50 ms or not at all.
+/// Answers in time or not at all.
 pub(crate) struct RedisLink {
     connection: ConnectionManager,
+    timeout: Duration,
     health: Mutex<Health>,
     failures: Counter,
 }
@@ -27,19 +29,21 @@ pub(crate) struct RedisLink {
 struct Health {
     is_down: bool,
     resting_until: Option<Instant>,
+    late_answers: u32,
 }
 
 impl RedisLink {
     /// `failures` counts the times that Redis could not be used. It need not be there yet.
-    pub(crate) fn new(url: &str, failures: Counter) -> anyhow::Result<RedisLink> {
+    pub(crate) fn new(url: &str, timeout: Duration, failures: Counter) -> anyhow::Result<RedisLink> {
         let client = redis::Client::open(url).context("reading BOOKMESH_REDIS_URL")?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(DEADLINE))
+            .set_response_timeout(None)
             .set_max_delay(REST_AFTER_FAILURE);
         let connection = ConnectionManager::new_lazy_with_config(client, config).context("preparing Redis")?;
         Ok(RedisLink {
             connection,
+            timeout,
             health: Mutex::default(),
             failures,
         })
@@ -55,14 +59,20 @@ impl RedisLink {
             return None;
         }
         let mut connection = self.connection.clone();
-        let answer = tokio::time::timeout(DEADLINE, question(&mut connection)).await;
+        let answer = tokio::time::timeout(self.timeout, question(&mut connection)).await;
         match answer {
             Ok(Ok(value)) => {
                 self.note_success();
                 Some(value)
             }
-            Ok(Err(error)) => self.note_failure(&error.to_string()),
-            Err(_) => self.note_failure("no answer in time"),
+            Ok(Err(error)) => {
+                self.note_failure(&error.to_string());
+                None
+            }
+            Err(_) => {
+                self.note_late_answer();
+                None
+            }
         }
     }
 
@@ -78,17 +88,34 @@ impl RedisLink {
         *health = Health::default();
     }
 
-    fn note_failure<T>(&self, cause: &str) -> Option<T> {
+    fn note_late_answer(&self) {
+        let late_answers = {
+            let mut health = self.health();
+            health.late_answers += 1;
+            health.late_answers
+        };
+        if late_answers >= LATE_ANSWERS {
+            self.note_failure("no answer in time");
+        } else {
+            self.failures.inc();
+        }
+    }
+
+    fn note_failure(&self, cause: &str) {
         self.failures.inc();
         let mut health = self.health();
         if !health.is_down {
-            tracing::warn!(error = cause, "redis cannot be used, sessions are read from postgres");
+            tracing::warn!(
+                error = cause,
+                "redis cannot be used: sessions are read from postgres, attempts are counted here alone, more strictly"
+            );
         }
         *health = Health {
             is_down: true,
             resting_until: Some(Instant::now() + REST_AFTER_FAILURE),
+            // After the rest, one is enough.
+            late_answers: LATE_ANSWERS,
         };
-        None
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

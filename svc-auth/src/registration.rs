@@ -64,7 +64,12 @@ impl Email {
 
     /// What makes two addresses the same.
     pub(crate) fn key(&self) -> String {
-        self.0.to_lowercase()
+        Email::key_of(&self.0)
+    }
+
+    /// The same of a text that may be no address.
+    pub(crate) fn key_of(text: &str) -> String {
+        text.to_lowercase()
     }
 }
 

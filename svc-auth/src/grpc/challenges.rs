@@ -102,6 +102,7 @@ async fn complete(
         user_id,
         password_version: shown.password_version,
         authentication: so_far.and(right.method, now),
+        device: None,
         noted: right.noted,
     };
     let tokens = opening::open(auth, right.transaction, recognised, origin, now).await?;

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     audit::{Action, Event, Outcome},
     authentication::Authentication,
+    device_token::Device,
     domain::{Session, SessionState},
     error::Error,
     origin::Origin,
@@ -28,6 +29,8 @@ pub(super) struct Recognised {
     /// Of the password that counted when they were recognised.
     pub password_version: i64,
     pub authentication: Authentication,
+    /// The device, when it has shown to be this account's.
+    pub device: Option<Uuid>,
     /// What is noted before the log-in.
     pub noted: Option<Event>,
 }
@@ -74,5 +77,9 @@ pub(super) async fn open(
     transaction.commit().await?;
 
     tracing::info!(user.id = %user_id, session.id = %session.id, "session opened");
-    Ok(Some(tokens(auth, &session, role, &RefreshKey::new(&key_bytes), now)?))
+    let id = recognised.device.unwrap_or_else(id::generate);
+    Ok(Some(SessionTokens {
+        device_token: auth.devices.issue(Device { user_id, id }, now),
+        ..tokens(auth, &session, role, &RefreshKey::new(&key_bytes), now)?
+    }))
 }

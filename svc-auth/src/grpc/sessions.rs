@@ -5,8 +5,9 @@ use service::{caller::UserCaller, postgres, status::Violation, time::to_proto};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Auth, audit::note_alone, challenges, opening};
+use super::{Auth, audit::note_alone, challenges, opening, throttle};
 use crate::{
+    attempts::{Attempt, Kind, Refused},
     audit::{Action, Event, Outcome},
     authentication::Authentication,
     domain::{Session, Verdict},
@@ -18,6 +19,14 @@ use crate::{
     role::Role,
     store::{self, EndReason, Login},
 };
+
+/// What was typed.
+struct Guess {
+    email: Option<Email>,
+    /// What attempts at this account are counted by.
+    account: String,
+    password: Password,
+}
 
 /// A user who has shown the right password, and what to store in place of a hash that has become weak.
 struct Recognised {
@@ -31,7 +40,34 @@ pub(super) async fn create(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
-    let Recognised { login, rehash } = recognise(auth, request, origin, now).await?;
+    let (guess, device) = read_guess(auth, request, now).await?;
+    let attempt = Attempt {
+        kind: Kind::LogIn,
+        account: Some(&guess.account),
+        device,
+        address: origin.address,
+    };
+    let counted = match auth.attempts.begin(attempt, now).await {
+        Ok(counted) => counted,
+        Err(refused) => return Err(refuse_unseen(auth, refused, &guess, origin, now).await),
+    };
+    let opened = open(auth, guess, device, origin, now).await;
+    throttle::settle(auth, counted, opened, now).await
+}
+
+async fn open(
+    auth: &Auth,
+    guess: Guess,
+    device: Option<Uuid>,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<SessionTokens, Error> {
+    let caller = if device.is_some() {
+        Caller::Known
+    } else {
+        Caller::Stranger
+    };
+    let Recognised { login, rehash } = recognise(auth, guess, caller, origin, now).await?;
     let user_id = login.user_id;
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
@@ -45,6 +81,7 @@ pub(super) async fn create(
         user_id,
         password_version: login.password_version,
         authentication: Authentication::by_password(now),
+        device,
         noted: None,
     };
     match opening::open(auth, transaction, recognised, origin, now).await? {
@@ -126,23 +163,47 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// An unknown address takes the same work and gets the same answer as a wrong password.
-async fn recognise(
+/// Reads what was typed, and which of the account's devices it was typed on. Only an authentic device token costs a query.
+async fn read_guess(
     auth: &Auth,
     request: CreateSessionRequest,
-    origin: &Origin,
     now: OffsetDateTime,
-) -> Result<Recognised, Error> {
+) -> Result<(Guess, Option<Uuid>), Error> {
     if request.email.is_empty() {
         return Err(Violation::new("email", "must not be empty").into());
     }
-    let password = Password::parse_given(request.password)?;
-    let account = match Email::parse(request.email) {
-        Ok(email) => store::user_for_login(&auth.pool, &email.key()).await?,
-        Err(_) => None,
+    let guess = Guess {
+        password: Password::parse_given(request.password)?,
+        // What is no address may be tried like one, and costs as much.
+        account: Email::key_of(&request.email),
+        email: Email::parse(request.email).ok(),
     };
+    let Some(device) = auth.devices.read(&request.device_token, now) else {
+        return Ok((guess, None));
+    };
+    let login = look_up(auth, &guess).await?;
+    let is_theirs = login.is_some_and(|login| login.user_id == device.user_id);
+    Ok((guess, is_theirs.then_some(device.id)))
+}
+
+async fn look_up(auth: &Auth, guess: &Guess) -> Result<Option<Login>, Error> {
+    Ok(match &guess.email {
+        Some(email) => store::user_for_login(&auth.pool, &email.key()).await?,
+        None => None,
+    })
+}
+
+/// An unknown address takes the same work and gets the same answer as a wrong password.
+async fn recognise(
+    auth: &Auth,
+    guess: Guess,
+    caller: Caller,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<Recognised, Error> {
+    let account = look_up(auth, &guess).await?;
     let stored = account.as_ref().map(|login| login.stored.clone());
-    let rehash = match auth.hasher.compare(password, stored, Caller::Stranger).await? {
+    let rehash = match auth.hasher.compare(guess.password, stored, caller).await? {
         Comparison::Wrong => None,
         Comparison::Right => Some(None),
         Comparison::RightButWeak(stronger) => Some(Some(stronger)),
@@ -176,6 +237,22 @@ pub(super) async fn note_refusal(
     }
 }
 
+/// Looks the account up for the one refusal of many that is noted.
+async fn refuse_unseen(auth: &Auth, refused: Refused, guess: &Guess, origin: &Origin, now: OffsetDateTime) -> Error {
+    let login = if refused.is_first {
+        look_up(auth, guess).await.ok().flatten()
+    } else {
+        None
+    };
+    let user_id = login.map(|login| login.user_id);
+    throttle::refuse(
+        auth,
+        refused,
+        Event::new(user_id, Action::LogIn, Outcome::Throttled, origin, now),
+    )
+    .await
+}
+
 pub(super) fn tokens(
     auth: &Auth,
     session: &Session,
@@ -189,6 +266,7 @@ pub(super) fn tokens(
         refresh_token: key.issue(session.id, session.state.generation),
         expires_in: i32::try_from(access.life.whole_seconds()).unwrap_or(i32::MAX),
         session: Some(session_message(session, session.id)),
+        device_token: String::new(),
         recovery_codes_left: None,
     })
 }

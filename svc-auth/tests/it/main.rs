@@ -18,5 +18,6 @@ mod refresh;
 mod second_factors;
 mod sessions;
 mod stepping_up;
+mod throttling;
 mod tokens;
 mod users;

@@ -73,6 +73,7 @@ async fn log_in_from(app: &TestApp, address: &str, user_agent: &str) -> SessionT
     let mut request = Request::new(CreateSessionRequest {
         email: EMAIL.to_owned(),
         password: PASSWORD.to_owned(),
+        ..CreateSessionRequest::default()
     });
     request
         .metadata_mut()

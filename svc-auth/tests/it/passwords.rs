@@ -195,6 +195,7 @@ fn log_in_request() -> CreateSessionRequest {
     CreateSessionRequest {
         email: EMAIL.to_owned(),
         password: PASSWORD.to_owned(),
+        ..CreateSessionRequest::default()
     }
 }
 

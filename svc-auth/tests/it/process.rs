@@ -105,11 +105,13 @@ async fn use_everything(address: &str) -> Vec<String> {
     let wrong = CreateSessionRequest {
         email: EMAIL.into(),
         password: format!("{PASSWORD}!"),
+        ..CreateSessionRequest::default()
     };
     auth.create_session(wrong).await.unwrap_err();
     let right = CreateSessionRequest {
         email: EMAIL.into(),
         password: PASSWORD.into(),
+        ..CreateSessionRequest::default()
     };
     let first = auth.create_session(right).await.unwrap().into_inner();
     let mut seen = vec![use_an_api_token(address, &first.access_token).await];

@@ -46,6 +46,7 @@ async fn a_session_says_whose_it_is_how_long_it_lives_and_what_opened_it() {
     let mut request = Request::new(CreateSessionRequest {
         email: EMAIL.to_owned(),
         password: PASSWORD.to_owned(),
+        ..CreateSessionRequest::default()
     });
     let user_agent = format!("curl/8.5\t{}", "x".repeat(600));
     request
@@ -93,8 +94,12 @@ async fn an_unknown_address_takes_about_as_long_as_a_wrong_password() {
     let app = TestApp::start().await;
     app.register(EMAIL, PASSWORD).await.unwrap();
 
-    let known = median_time(&app, EMAIL).await;
-    let unknown = median_time(&app, "nobody@example.com").await;
+    // By turns, and the fastest of each: what else this machine does slows both.
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        known = known.min(time_of(&app, EMAIL).await);
+        unknown = unknown.min(time_of(&app, "nobody@example.com").await);
+    }
 
     // Without the decoy it would be a tenth.
     assert!(
@@ -103,13 +108,8 @@ async fn an_unknown_address_takes_about_as_long_as_a_wrong_password() {
     );
 }
 
-async fn median_time(app: &TestApp, email: &str) -> Duration {
-    let mut times = Vec::new();
-    for _ in 0..9 {
-        let started = Instant::now();
-        app.log_in(email, "wrong horse battery").await.unwrap_err();
-        times.push(started.elapsed());
-    }
-    times.sort();
-    times[4]
+async fn time_of(app: &TestApp, email: &str) -> Duration {
+    let started = Instant::now();
+    app.log_in(email, "wrong horse battery").await.unwrap_err();
+    started.elapsed()
 }
