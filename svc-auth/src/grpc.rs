@@ -4,6 +4,7 @@ mod admin;
 mod api_tokens;
 mod audit;
 mod challenges;
+mod current_password;
 mod factors;
 mod internal;
 mod opening;

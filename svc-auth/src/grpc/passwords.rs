@@ -4,13 +4,12 @@ use bookmesh_proto::auth::v1::ChangePasswordRequest;
 use service::{caller::UserCaller, clock, postgres, status::Violation};
 use time::OffsetDateTime;
 
-use super::{Auth, audit::note_alone, own_sessions::require_live, step_up, throttle};
+use super::{Auth, current_password, own_sessions::require_live, step_up};
 use crate::{
-    attempts::{Attempt, Kind},
     audit::{Action, Event, Outcome},
     error::Error,
     origin::Origin,
-    password::{self, Comparison, StoredHash},
+    password::{self, StoredHash},
     registration::{Password, named},
     store::{self, EndReason, Login},
 };
@@ -35,41 +34,12 @@ pub(super) async fn change(
     let Change { current, new } = Change::parse(request)?;
     let old = look_up(auth, caller, origin, now).await?;
     let refused = event_of(caller, Outcome::Refused, origin, now);
-    let counted = match auth
-        .attempts
-        .begin(attempt(caller, &old.user_id.to_string()), now)
-        .await
-    {
-        Ok(counted) => counted,
-        Err(wait) => return Err(throttle::refuse(auth, wait, refused).await),
-    };
-    let compared = compare(auth, current, &old, refused).await;
-    throttle::settle(auth, counted, compared, now).await?;
+    current_password::require(auth, caller, current, CURRENT, &old, refused, now).await?;
     new.refuse_breached("new_password")?;
     let new = auth.hasher.hash(new, password::Caller::Known).await?;
 
     // Hashing may have waited; the sessions end now.
     apply(auth, caller, &old, &new, origin, clock::now()).await
-}
-
-/// Each session for itself: whoever has found an access token does not keep the user from changing the password.
-fn attempt<'a>(caller: &UserCaller, account: &'a str) -> Attempt<'a> {
-    Attempt {
-        kind: Kind::CurrentPassword,
-        account: Some(account),
-        device: Some(caller.session_id),
-        address: None,
-    }
-}
-
-async fn compare(auth: &Auth, current: Password, old: &Login, refused: Event) -> Result<(), Error> {
-    let stored = Some(old.stored.clone());
-    if auth.hasher.compare(current, stored, password::Caller::Known).await? == Comparison::Wrong {
-        tracing::info!(user.id = %old.user_id, "change of password refused");
-        note_alone(auth, refused).await?;
-        return Err(Error::WrongPassword { field: CURRENT });
-    }
-    Ok(())
 }
 
 fn event_of(caller: &UserCaller, outcome: Outcome, origin: &Origin, now: OffsetDateTime) -> Event {

@@ -5,8 +5,7 @@ use service::{caller::UserCaller, clock, postgres, status::Violation};
 use time::OffsetDateTime;
 
 use super::{
-    Auth,
-    audit::note_alone,
+    Auth, current_password,
     own_sessions::{event_of, require_live},
     proofs::{self, Factor},
     sessions::{purpose, tokens},
@@ -17,7 +16,6 @@ use crate::{
     domain::{Session, SessionState},
     error::Error,
     origin::Origin,
-    password::{Caller, Comparison},
     refresh_token::RefreshKey,
     registration::Password,
     store::{self, Login},
@@ -39,10 +37,8 @@ pub(super) async fn step_up(
 ) -> Result<SessionTokens, Error> {
     let Given { password, factor } = Given::parse(request)?;
     let login = look_up(auth, caller, factor.is_some(), now).await?;
-    if auth.hasher.compare(password, Some(login.stored), Caller::Known).await? == Comparison::Wrong {
-        note_alone(auth, event_of(caller, Action::SteppedUp, origin, now).refused()).await?;
-        return Err(Error::WrongPassword { field: "password" });
-    }
+    let refused = event_of(caller, Action::SteppedUp, origin, now).refused();
+    current_password::require(auth, caller, password, "password", &login, refused, now).await?;
     // Hashing may have waited.
     apply(auth, caller, factor, origin, clock::now()).await
 }

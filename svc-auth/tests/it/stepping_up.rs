@@ -232,3 +232,24 @@ async fn a_session_that_has_ended_steps_up_no_more() {
 
     assert_eq!(reason(refused), (Code::Unauthenticated, "SESSION_ENDED".to_owned()));
 }
+
+#[tokio::test]
+async fn guesses_of_a_step_up_are_counted() {
+    let app = TestApp::start().await;
+    let tokens = app.ada().await;
+
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        let wrong = password("not the password of this person");
+        answers.push(reason(step_up(&app, &tokens.access_token, wrong).await).1);
+    }
+    let right = step_up(&app, &tokens.access_token, password(PASSWORD)).await;
+
+    assert_eq!(answers[..5], ["WRONG_PASSWORD"; 5]);
+    assert_eq!(answers[5], "TOO_MANY_ATTEMPTS");
+    assert_eq!(
+        reason(right).1,
+        "TOO_MANY_ATTEMPTS",
+        "a guess that waits is not looked at"
+    );
+}

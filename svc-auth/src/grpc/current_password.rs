@@ -1,0 +1,56 @@
+//! The password of somebody who is logged in, asked for once more before something that matters.
+
+use service::caller::UserCaller;
+use time::OffsetDateTime;
+
+use super::{Auth, audit::note_alone, throttle};
+use crate::{
+    attempts::{Attempt, Kind},
+    audit::Event,
+    error::Error,
+    password::{self, Comparison},
+    registration::Password,
+    store::Login,
+};
+
+/// Fails when it is not the account's, naming the `field` it came in; `refused` is noted then. Guesses are counted for each
+/// session: whoever has found an access token does not keep the user from showing who they are.
+pub(super) async fn require(
+    auth: &Auth,
+    caller: &UserCaller,
+    given: Password,
+    field: &'static str,
+    login: &Login,
+    refused: Event,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let account = caller.user_id.to_string();
+    let attempt = Attempt {
+        kind: Kind::CurrentPassword,
+        account: Some(&account),
+        device: Some(caller.session_id),
+        address: None,
+    };
+    let counted = match auth.attempts.begin(attempt, now).await {
+        Ok(counted) => counted,
+        Err(wait) => return Err(throttle::refuse(auth, wait, refused).await),
+    };
+    let compared = compare(auth, given, field, login, refused).await;
+    throttle::settle(auth, counted, compared, now).await
+}
+
+async fn compare(
+    auth: &Auth,
+    given: Password,
+    field: &'static str,
+    login: &Login,
+    refused: Event,
+) -> Result<(), Error> {
+    let stored = Some(login.stored.clone());
+    if auth.hasher.compare(given, stored, password::Caller::Known).await? == Comparison::Wrong {
+        tracing::info!(user.id = %login.user_id, action = refused.action.as_str(), "wrong current password");
+        note_alone(auth, refused).await?;
+        return Err(Error::WrongPassword { field });
+    }
+    Ok(())
+}
