@@ -13,13 +13,18 @@ use crate::{
     store::Login,
 };
 
-/// Fails when it is not the account's, naming the `field` it came in; `refused` is noted then. Guesses are counted for each
+/// What was given, and the field that it came in.
+pub(super) struct Given {
+    pub password: Password,
+    pub field: &'static str,
+}
+
+/// Fails when it is not the account's, naming the field; `refused` is noted then. Guesses are counted for each
 /// session: whoever has found an access token does not keep the user from showing who they are.
 pub(super) async fn require(
     auth: &Auth,
     caller: &UserCaller,
-    given: Password,
-    field: &'static str,
+    given: Given,
     login: &Login,
     refused: Event,
     now: OffsetDateTime,
@@ -35,22 +40,21 @@ pub(super) async fn require(
         Ok(counted) => counted,
         Err(wait) => return Err(throttle::refuse(auth, wait, refused).await),
     };
-    let compared = compare(auth, given, field, login, refused).await;
+    let compared = compare(auth, given, login, refused).await;
     throttle::settle(auth, counted, compared, now).await
 }
 
-async fn compare(
-    auth: &Auth,
-    given: Password,
-    field: &'static str,
-    login: &Login,
-    refused: Event,
-) -> Result<(), Error> {
+async fn compare(auth: &Auth, given: Given, login: &Login, refused: Event) -> Result<(), Error> {
     let stored = Some(login.stored.clone());
-    if auth.hasher.compare(given, stored, password::Caller::Known).await? == Comparison::Wrong {
+    if auth
+        .hasher
+        .compare(given.password, stored, password::Caller::Known)
+        .await?
+        == Comparison::Wrong
+    {
         tracing::info!(user.id = %login.user_id, action = refused.action.as_str(), "wrong current password");
         note_alone(auth, refused).await?;
-        return Err(Error::WrongPassword { field });
+        return Err(Error::WrongPassword { field: given.field });
     }
     Ok(())
 }

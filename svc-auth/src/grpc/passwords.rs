@@ -4,7 +4,12 @@ use bookmesh_proto::auth::v1::ChangePasswordRequest;
 use service::{caller::UserCaller, clock, postgres, status::Violation};
 use time::OffsetDateTime;
 
-use super::{Auth, current_password, own_sessions::require_live, step_up};
+use super::{
+    Auth,
+    current_password::{self, Given},
+    own_sessions::require_live,
+    step_up,
+};
 use crate::{
     audit::{Action, Event, Outcome},
     error::Error,
@@ -34,7 +39,11 @@ pub(super) async fn change(
     let Change { current, new } = Change::parse(request)?;
     let old = look_up(auth, caller, origin, now).await?;
     let refused = event_of(caller, Outcome::Refused, origin, now);
-    current_password::require(auth, caller, current, CURRENT, &old, refused, now).await?;
+    let given = Given {
+        password: current,
+        field: CURRENT,
+    };
+    current_password::require(auth, caller, given, &old, refused, now).await?;
     new.refuse_breached("new_password")?;
     let new = auth.hasher.hash(new, password::Caller::Known).await?;
 

@@ -38,7 +38,11 @@ pub(super) async fn step_up(
     let Given { password, factor } = Given::parse(request)?;
     let login = look_up(auth, caller, factor.is_some(), now).await?;
     let refused = event_of(caller, Action::SteppedUp, origin, now).refused();
-    current_password::require(auth, caller, password, "password", &login, refused, now).await?;
+    let given = current_password::Given {
+        password,
+        field: "password",
+    };
+    current_password::require(auth, caller, given, &login, refused, now).await?;
     // Hashing may have waited.
     apply(auth, caller, factor, origin, clock::now()).await
 }
