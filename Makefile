@@ -1,6 +1,6 @@
 # What people type. The work is in crates/xtask.
 
-.PHONY: help up down test test-faults test-isolation check bench bench-edge fuzz fuzz-api
+.PHONY: help up down test test-faults test-isolation check bench bench-edge bench-auth fuzz fuzz-api
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -29,6 +29,9 @@ bench: ## the figures of docs/bench.md, measured on this machine
 
 bench-edge: ## the edge alone, beside Envoy: the figures of docs/bench-edge.md
 	@cargo run --release --bin xtask -- bench-edge
+
+bench-auth: ## log-ins, refreshes, checks of tokens, a flood, and the time of refusals: the figures of docs/bench-auth.md
+	@cargo run --release --bin xtask -- bench-auth
 
 fuzz: ## any bytes at all into the transcoder, a minute for each target
 	@cargo xtask fuzz

@@ -5,11 +5,11 @@ use std::env;
 use anyhow::bail;
 
 use crate::{
-    bench, bench_edge, check, down, fuzz, fuzz_api, openapi, run, sqlx_data, test, test_faults, test_isolation, up,
+    bench, bench_auth, bench_edge, check, down, fuzz, fuzz_api, openapi, run, sqlx_data, test, test_faults,
+    test_isolation, up,
 };
 
-const NAMES: &str =
-    "commands: up, down, test, test-faults, test-isolation, check, bench, bench-edge, fuzz, fuzz-api, sqlx, openapi";
+const NAMES: &str = "commands: up, down, test, test-faults, test-isolation, check, bench, bench-edge, bench-auth, fuzz, fuzz-api, sqlx, openapi";
 
 /// Runs the command that the arguments name, in the folder of the workspace.
 pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
@@ -25,6 +25,7 @@ pub(crate) async fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "test-isolation" => test_isolation::test_isolation(),
         "check" => check::check(rest).await,
         "bench" => bench::bench(rest),
+        "bench-auth" => bench_auth::bench_auth(rest),
         "bench-edge" => bench_edge::bench_edge(rest),
         "fuzz" => fuzz::fuzz(rest),
         "fuzz-api" => fuzz_api::fuzz_api(rest).await,

@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod bench_auth;
 mod bench_edge;
 mod check;
 mod commands;
