@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -33,6 +36,8 @@ const KEYS_REFRESHED_EVERY: Duration = Duration::from_secs(5 * 60);
 const UNKNOWN_KEY_ASKED_EVERY: Duration = Duration::from_secs(30);
 /// While there are no keys at all, nobody can come in, and asking is worth more.
 const NO_KEYS_ASKED_EVERY: Duration = Duration::from_millis(250);
+/// After a failure, while there are keys: those are used on.
+const KEYS_ASKED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// A log-out counts everywhere within 5 seconds: this, the call, and room for one that fails.
 const ENDED_ASKED_EVERY: Duration = Duration::from_secs(2);
 
@@ -42,6 +47,8 @@ pub(super) struct Remote {
     keys: ArcSwapOption<HashMap<String, PublicKey>>,
     /// When keys were last asked for. Held while asking, so that all who wait share one call.
     asked: Mutex<Option<Instant>>,
+    /// One line is logged for each outage.
+    keys_failing: AtomicBool,
     ended: EndedSessions,
     pub(super) api_tokens: ApiTokens,
     failures: Counter,
@@ -57,6 +64,7 @@ impl Remote {
             channel,
             keys: ArcSwapOption::empty(),
             asked: Mutex::new(None),
+            keys_failing: AtomicBool::new(false),
             ended,
             failures: Counter::default(),
         })
@@ -126,10 +134,10 @@ impl Remote {
                 *asked = Some(Instant::now());
                 self.fetch_keys_or_warn().await
             };
-            let pause = if fetched {
-                KEYS_REFRESHED_EVERY
-            } else {
-                NO_KEYS_ASKED_EVERY
+            let pause = match (fetched, self.has_keys()) {
+                (true, _) => KEYS_REFRESHED_EVERY,
+                (false, true) => KEYS_ASKED_AGAIN_AFTER,
+                (false, false) => NO_KEYS_ASKED_EVERY,
             };
             if pause_or_stop(pause, &shutdown).await {
                 return Ok(());
@@ -139,12 +147,15 @@ impl Remote {
 
     async fn fetch_keys_or_warn(&self) -> bool {
         let fetched = self.fetch_keys().await;
+        let was_failing = self.keys_failing.swap(fetched.is_err(), Ordering::Relaxed);
         if let Err(error) = &fetched {
             self.failures.inc();
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "keys of access tokens could not be refreshed"
-            );
+            if !was_failing {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "keys of access tokens could not be refreshed, those known are used on"
+                );
+            }
         }
         fetched.is_ok()
     }

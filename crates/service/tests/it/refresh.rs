@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,7 @@ pub(crate) struct FakeAuth(Arc<State>);
 struct State {
     jwks: Mutex<Jwks>,
     jwks_calls: AtomicUsize,
+    hangs: AtomicBool,
     ended: Mutex<Vec<Uuid>>,
     api_tokens: Mutex<HashMap<String, VerifyApiTokenResponse>>,
     api_token_calls: AtomicUsize,
@@ -72,6 +73,11 @@ impl FakeAuth {
 
     pub(crate) fn api_token_calls(&self) -> usize {
         self.0.api_token_calls.load(Ordering::SeqCst)
+    }
+
+    /// From now on it never answers which keys there are.
+    fn hang(&self) {
+        self.0.hangs.store(true, Ordering::SeqCst);
     }
 
     fn jwks_calls(&self) -> usize {
@@ -160,6 +166,51 @@ async fn known_keys_count_on_while_svc_auth_is_away() {
     verifier.verify(&issuer.access_token(Uuid::now_v7())).await.unwrap();
 }
 
+/// Tokens of keys that nobody has.
+fn of_unknown_keys(issuer: &TestIssuer, count: usize) -> Vec<String> {
+    let header = |number| format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"unknown-{number}"}}"#);
+    (0..count).map(|number| issuer.sign(&header(number), "{}")).collect()
+}
+
+#[tokio::test]
+async fn a_thousand_tokens_of_unknown_keys_at_once_ask_for_keys_once() {
+    let (issuer, auth, shutdown) = (TestIssuer::new(), FakeAuth::default(), CancellationToken::new());
+    auth.publish(&issuer);
+    let address = auth.start(&issuer, shutdown.clone()).await;
+    let verifier = verifier(&address, &issuer);
+
+    let tokens = of_unknown_keys(&issuer, 1_000);
+    let verdicts = futures::future::join_all(tokens.iter().map(|token| verifier.verify(token))).await;
+
+    assert!(verdicts.iter().all(|verdict| *verdict == Err(Refusal::Invalid)));
+    assert_eq!(auth.jwks_calls(), 1);
+    verifier.verify(&issuer.access_token(Uuid::now_v7())).await.unwrap();
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn while_keys_cannot_be_had_unknown_ones_hold_nobody_up_and_known_ones_count_on() {
+    let (issuer, auth, shutdown) = (TestIssuer::new(), FakeAuth::default(), CancellationToken::new());
+    auth.publish(&issuer);
+    let address = auth.start(&issuer, shutdown.clone()).await;
+    let verifier = verifier(&address, &issuer);
+    verifier.verify(&issuer.access_token(Uuid::now_v7())).await.unwrap();
+    auth.hang();
+
+    let unknown = of_unknown_keys(&issuer, 1_000);
+    let known: Vec<String> = (0..200).map(|_| issuer.access_token(Uuid::now_v7())).collect();
+    let all = unknown.iter().chain(&known).map(|token| verifier.verify(token));
+    let verdicts = tokio::time::timeout(Duration::from_secs(10), futures::future::join_all(all))
+        .await
+        .unwrap();
+
+    let (unknown, known) = verdicts.split_at(1_000);
+    assert!(unknown.iter().all(|verdict| *verdict == Err(Refusal::Invalid)));
+    assert!(known.iter().all(Result::is_ok));
+    assert!(auth.jwks_calls() <= 2, "{}", auth.jwks_calls());
+    shutdown.cancel();
+}
+
 #[tokio::test]
 async fn a_log_out_counts_within_five_seconds() {
     let (issuer, auth, shutdown) = (TestIssuer::new(), FakeAuth::default(), CancellationToken::new());
@@ -186,6 +237,9 @@ async fn a_log_out_counts_within_five_seconds() {
 impl AuthService for FakeAuth {
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {
         self.0.jwks_calls.fetch_add(1, Ordering::SeqCst);
+        if self.0.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let jwks = self.0.jwks.lock().unwrap().clone();
         Ok(Response::new(jwks))
     }
