@@ -5,7 +5,7 @@ use std::{sync::Arc, thread::available_parallelism, time::Duration};
 use secrecy::SecretString;
 use service::config::{Environment, ServiceConfig};
 
-use crate::{api_token::TokenEnvironment, hashing_cost::HashingCost, master_key::MasterKey};
+use crate::{api_token::TokenEnvironment, hashing_cost::HashingCost, master_key::MasterKey, signing::Period};
 
 pub struct Config {
     pub(crate) service: ServiceConfig,
@@ -16,6 +16,7 @@ pub struct Config {
     pub(crate) master_key: Arc<MasterKey>,
     pub(crate) hashing_cores: usize,
     pub(crate) hashing_cost: HashingCost,
+    pub(crate) signing_period: Period,
     pub(crate) token_environment: TokenEnvironment,
 }
 
@@ -66,6 +67,7 @@ impl Config {
         let redis_timeout_ms = environment.or("AUTH_REDIS_TIMEOUT_MS", 50);
         let master_key = environment.parsed_file("AUTH_MASTER_KEY", MasterKey::parse);
         let token_environment = environment.or("AUTH_API_TOKEN_ENVIRONMENT", TokenEnvironment::default());
+        let signing_days = environment.or("AUTH_SIGNING_KEY_DAYS", 30);
         let cores = available_parallelism().map_or(1, usize::from);
         let hashing_cores = environment.or("AUTH_HASHING_CORES", cores);
         let hashing_cost = environment.or("AUTH_HASHING_COST", HashingCost::DEFAULT);
@@ -79,6 +81,7 @@ impl Config {
             token_environment: token_environment?,
             hashing_cores: hashing_cores?.max(1),
             hashing_cost: hashing_cost?,
+            signing_period: Period::days(signing_days?),
         })
     }
 }

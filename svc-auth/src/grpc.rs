@@ -92,6 +92,6 @@ impl AuthService for Auth {
     }
 
     async fn get_jwks(&self, _request: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {
-        Ok(Response::new(self.keys.jwks().clone()))
+        Ok(Response::new(self.keys.jwks()))
     }
 }

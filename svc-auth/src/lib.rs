@@ -41,7 +41,7 @@ use prometheus_client::metrics::counter::Counter;
 use secrecy::ExposeSecret;
 use service::{
     Routes, Service, clock,
-    identity::{EndedSessions, PublicKey, Verifier},
+    identity::{EndedSessions, KeyLookup, PublicKey, Verifier},
     metrics::Metrics,
     postgres,
 };
@@ -81,7 +81,15 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let pool = postgres::connect(database_url, config.database_max_connections, service.metrics()).await?;
     let probed = pool.clone();
     service.add_readiness("postgres", move || Box::pin(reach(probed.clone())));
-    let keys = Arc::new(KeyRing::load(&pool, &config.master_key, clock::now()).await?);
+    let keys = KeyRing::load(
+        pool.clone(),
+        Arc::clone(&config.master_key),
+        config.signing_period,
+        clock::now(),
+    )
+    .await?;
+    let keys = Arc::new(keys);
+    service.spawn("signing keys", Arc::clone(&keys).keep_fresh(service.shutdown()));
     let redis = Arc::new(redis_link(&config, service.metrics())?);
     let auth = Arc::new(Auth {
         hasher: Hasher::new(
@@ -120,9 +128,15 @@ async fn reach(pool: PgPool) -> anyhow::Result<()> {
 /// That a session has ended is not the verifier's to say here: handlers ask for themselves, so that a log-out whose answer
 /// was lost can be repeated.
 fn verifier(config: &Config, keys: Arc<KeyRing>) -> Verifier {
-    let lookup = move |id: &str| keys.public_key(id).map(|bytes| PublicKey::from_bytes(&bytes));
+    let lookup: KeyLookup = Arc::new(move |id: &str| {
+        let (keys, id) = (Arc::clone(&keys), id.to_owned());
+        Box::pin(async move {
+            let bytes = keys.public_key(&id, clock::now()).await;
+            bytes.map(|bytes| PublicKey::from_bytes(&bytes))
+        })
+    });
     let service_keys = config.service.service_keys.clone();
-    Verifier::local(NAME, Arc::new(lookup), service_keys, EndedSessions::default())
+    Verifier::local(NAME, lookup, service_keys, EndedSessions::default())
 }
 
 fn redis_link(config: &Config, metrics: &Metrics) -> anyhow::Result<RedisLink> {

@@ -7,6 +7,7 @@ mod challenges;
 mod factors;
 mod own_sessions;
 mod passwords;
+mod signing_keys;
 
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
@@ -39,6 +40,9 @@ pub(crate) use factors::{
 };
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passwords::{Login, change_password, password_of, replace_password_hash, user_for_login};
+pub(crate) use signing_keys::{
+    NewSigningKey, SigningKeyRow, add_next_signing_key, database_now, delete_signing_keys_before, signing_keys,
+};
 
 /// A user as others may see it.
 pub(crate) struct User {
@@ -76,15 +80,6 @@ pub(crate) struct LockedSession {
     pub session: Session,
     pub role: Role,
     pub hmac_key_sealed: Vec<u8>,
-}
-
-/// A key that signs access tokens, its private half still sealed.
-pub(crate) struct SigningKeyRow {
-    pub id: String,
-    pub public_key: Vec<u8>,
-    pub private_key_sealed: Vec<u8>,
-    pub created_at: OffsetDateTime,
-    pub retired_at: Option<OffsetDateTime>,
 }
 
 /// Answers false when the address is taken.
@@ -246,35 +241,6 @@ pub(crate) async fn ended_sessions(pool: &PgPool, since: OffsetDateTime) -> sqlx
     sqlx::query_scalar!(r#"SELECT id AS "id!" FROM ended_sessions($1) AS id"#, since)
         .fetch_all(pool)
         .await
-}
-
-/// Does nothing when there is an active key already.
-pub(crate) async fn insert_signing_key(pool: &PgPool, key: &SigningKeyRow) -> sqlx::Result<()> {
-    sqlx::query!(
-        "INSERT INTO signing_keys (id, public_key, private_key_sealed, created_at)
-         VALUES ($1, $2, $3, $4)
-         ON CONFLICT DO NOTHING",
-        key.id,
-        key.public_key,
-        key.private_key_sealed,
-        key.created_at
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// The active key, then those retired after a moment, newest first.
-pub(crate) async fn signing_keys(pool: &PgPool, retired_after: OffsetDateTime) -> sqlx::Result<Vec<SigningKeyRow>> {
-    sqlx::query_as!(
-        SigningKeyRow,
-        "SELECT id, public_key, private_key_sealed, created_at, retired_at FROM signing_keys
-         WHERE retired_at IS NULL OR retired_at > $1
-         ORDER BY retired_at DESC NULLS FIRST, id DESC",
-        retired_after
-    )
-    .fetch_all(pool)
-    .await
 }
 
 impl EndReason {

@@ -15,7 +15,8 @@ use crate::{
     clock,
     config::ServiceConfig,
     identity::{
-        ACCESS_AUDIENCE, ACCESS_ISSUER, ACCESS_TYPE, EndedSessions, PublicKey, ServiceKeys, ServiceSigner, Verifier,
+        ACCESS_AUDIENCE, ACCESS_ISSUER, ACCESS_TYPE, EndedSessions, KeyLookup, PublicKey, ServiceKeys, ServiceSigner,
+        Verifier,
     },
 };
 
@@ -119,7 +120,10 @@ impl TestIssuer {
     /// A verifier for the service `own_name` that trusts the tokens made here.
     pub fn verifier(&self, own_name: &str) -> Verifier {
         let key = self.public_key();
-        let lookup = Arc::new(move |key_id: &str| (key_id == TEST_KEY_ID).then(|| key.clone()));
+        let lookup: KeyLookup = Arc::new(move |key_id: &str| {
+            let found = (key_id == TEST_KEY_ID).then(|| key.clone());
+            Box::pin(std::future::ready(found))
+        });
         Verifier::local(own_name, lookup, self.service_keys(), self.ended.clone())
     }
 

@@ -80,6 +80,6 @@ pub(super) async fn open(
     let id = recognised.device.unwrap_or_else(id::generate);
     Ok(Some(SessionTokens {
         device_token: auth.devices.issue(Device { user_id, id }, now),
-        ..tokens(auth, &session, role, &RefreshKey::new(&key_bytes), now)?
+        ..tokens(auth, &session, role, &RefreshKey::new(&key_bytes), now).await?
     }))
 }

@@ -136,7 +136,7 @@ pub(super) async fn refresh(
         Verdict::Ended => return Err(Error::SessionEnded),
     }
 
-    tokens(auth, &session, role, &key, now)
+    tokens(auth, &session, role, &key, now).await
 }
 
 /// Ends the session once; again changes nothing, so that a caller whose answer was lost can repeat it.
@@ -253,14 +253,14 @@ async fn refuse_unseen(auth: &Auth, refused: Refused, guess: &Guess, origin: &Or
     .await
 }
 
-pub(super) fn tokens(
+pub(super) async fn tokens(
     auth: &Auth,
     session: &Session,
     role: Role,
     key: &RefreshKey,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
-    let access = auth.keys.sign(session, role, Uuid::new_v4(), now)?;
+    let access = auth.keys.sign(session, role, Uuid::new_v4(), now).await?;
     Ok(SessionTokens {
         access_token: access.token,
         refresh_token: key.issue(session.id, session.state.generation),

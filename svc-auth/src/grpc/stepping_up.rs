@@ -93,7 +93,7 @@ async fn apply(
     let key = RefreshKey::new(&auth.master_key.open(&purpose(session.id), &locked.hmac_key_sealed)?);
     Ok(SessionTokens {
         recovery_codes_left,
-        ..tokens(auth, &session, locked.role, &key, now)?
+        ..tokens(auth, &session, locked.role, &key, now).await?
     })
 }
 

@@ -4,11 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bookmesh_proto::auth::v1::{GetJwksRequest, Jwk};
+use devstack::keys;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
+use service::identity::{ServiceKeys, ServiceSigner, Verifier};
 use tonic::Code;
 
-use crate::app::{TestApp, reason};
+use crate::app::{EMAIL, PASSWORD, TestApp, reason};
 
 async fn jwk(app: &TestApp) -> Jwk {
     let jwks = app.auth.clone().get_jwks(GetJwksRequest {}).await.unwrap().into_inner();
@@ -184,4 +186,48 @@ async fn replicas_that_start_together_agree_on_one_key() {
     assert_eq!(ids.len(), 1);
     let tokens = replicas[0].ada().await;
     replicas[3].me(&tokens.access_token).await.unwrap();
+}
+
+fn remote_verifier(app: &TestApp) -> Verifier {
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let service_keys = ServiceKeys::from_json(&read(keys::public_keys(app.keys()))).unwrap();
+    let signer = ServiceSigner::new("svc-bookmarks", &read(keys::private_key(app.keys(), "svc-bookmarks"))).unwrap();
+    Verifier::remote("svc-bookmarks", &app.address, service_keys, signer).unwrap()
+}
+
+/// The clock cannot be set for a process, so the past of the keys is.
+#[tokio::test]
+async fn tokens_from_before_during_and_after_a_change_of_keys_count_everywhere() {
+    let database = devstack::fresh_database("auth").await;
+    svc_auth::migrate(&database.owner_url).await.unwrap();
+    let keys = Arc::new(crate::app::new_keys());
+    let replica = async || TestApp::start_on(database.clone(), Arc::clone(&keys), &[]).await;
+    let one = replica().await;
+    let before = one.ada().await.access_token;
+    let early_bird = remote_verifier(&one);
+    early_bird.verify(&before).await.unwrap();
+
+    one.run_as_admin("UPDATE signing_keys SET activates_at = activates_at - interval '29 days 12 hours'")
+        .await;
+    let two = replica().await;
+    let during = two.log_in(EMAIL, PASSWORD).await.unwrap().access_token;
+    let fresh = remote_verifier(&two);
+    fresh.verify(&during).await.unwrap();
+    one.run_as_admin("UPDATE signing_keys SET activates_at = activates_at - interval '24 hours 5 minutes'")
+        .await;
+    let three = replica().await;
+    let after = three.log_in(EMAIL, PASSWORD).await.unwrap().access_token;
+
+    let key_of = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+    assert_eq!(key_of(&before), key_of(&during));
+    assert_ne!(key_of(&during), key_of(&after));
+    for token in [&before, &during, &after] {
+        // The first has read the keys before the new one was published.
+        for app in [&one, &two, &three] {
+            app.me(token).await.unwrap();
+        }
+        for verifier in [&fresh, &remote_verifier(&three)] {
+            verifier.verify(token).await.unwrap();
+        }
+    }
 }

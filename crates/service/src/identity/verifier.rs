@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use futures::future::BoxFuture;
 use moka::sync::Cache;
 
 use super::{
@@ -29,8 +30,8 @@ struct Inner {
     remembered: Cache<[u8; 32], Verified>,
 }
 
-/// Finds the public key of access tokens with a key id.
-pub type KeyLookup = Arc<dyn Fn(&str) -> Option<PublicKey> + Send + Sync>;
+/// Finds the public key of access tokens with a key id. It bounds by itself what unknown ids cost.
+pub type KeyLookup = Arc<dyn Fn(&str) -> BoxFuture<'static, Option<PublicKey>> + Send + Sync>;
 
 enum AccessKeys {
     Local(KeyLookup),
@@ -157,7 +158,7 @@ impl Verifier {
 
     async fn access_key(&self, key_id: &str) -> Result<PublicKey, Refusal> {
         match &self.0.access_keys {
-            AccessKeys::Local(lookup) => lookup(key_id).ok_or(Refusal::Invalid),
+            AccessKeys::Local(lookup) => lookup(key_id).await.ok_or(Refusal::Invalid),
             AccessKeys::Remote(remote) => remote.key(key_id).await,
         }
     }
