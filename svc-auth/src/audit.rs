@@ -28,6 +28,10 @@ pub(crate) enum Action {
     TotpRemoved,
     RecoveryCodesCreated,
     RecoveryCodeUsed,
+    PasskeyAdded,
+    PasskeyRenamed,
+    PasskeyRemoved,
+    PasskeyRegressed,
     UsersListed,
     UserViewed,
     UserDisabled,
@@ -55,7 +59,7 @@ pub(crate) struct Event {
     pub user_id: Option<Uuid>,
     /// The session that did it, or that was opened.
     pub session_id: Option<Uuid>,
-    /// The session, API token or user that it was done to.
+    /// The session, API token, passkey or user that it was done to.
     pub object_id: Option<Uuid>,
     pub action: Action,
     pub outcome: Outcome,
@@ -207,6 +211,10 @@ impl Action {
             Action::TotpRemoved => "TOTP_REMOVED",
             Action::RecoveryCodesCreated => "RECOVERY_CODES_CREATED",
             Action::RecoveryCodeUsed => "RECOVERY_CODE_USED",
+            Action::PasskeyAdded => "PASSKEY_ADDED",
+            Action::PasskeyRenamed => "PASSKEY_RENAMED",
+            Action::PasskeyRemoved => "PASSKEY_REMOVED",
+            Action::PasskeyRegressed => "PASSKEY_REGRESSED",
             Action::UsersListed => "USERS_LISTED",
             Action::UserViewed => "USER_VIEWED",
             Action::UserDisabled => "USER_DISABLED",

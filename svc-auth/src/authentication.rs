@@ -6,7 +6,11 @@ use time::OffsetDateTime;
 pub(crate) const MULTIPLE_FACTORS: &str = "mfa";
 /// A code of an app or a recovery code: both are of one use.
 pub(crate) const ONE_TIME_CODE: &str = "otp";
+/// A key that a device keeps (OpenID Connect EAP): what no other site can ask for.
+pub(crate) const POSSESSION: &str = "pop";
 const PASSWORD: &str = "pwd";
+/// The device asked for a finger, a face or a PIN.
+const USER_VERIFIED: &str = "user";
 
 /// When and how the user of a session was last recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,16 @@ impl Authentication {
         Authentication {
             at,
             methods: vec![PASSWORD.to_owned()],
+        }
+    }
+
+    /// Both factors at once: the device is had, and it knows its user.
+    pub(crate) fn by_passkey(at: OffsetDateTime) -> Authentication {
+        Authentication {
+            at,
+            methods: [POSSESSION, USER_VERIFIED, MULTIPLE_FACTORS]
+                .map(str::to_owned)
+                .to_vec(),
         }
     }
 

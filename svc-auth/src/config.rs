@@ -4,6 +4,7 @@ use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
 use secrecy::SecretString;
 use service::config::{Environment, ServiceConfig};
+use url::Url;
 
 use crate::{api_token::TokenEnvironment, hashing_cost::HashingCost, master_key::MasterKey, signing::Period};
 
@@ -18,6 +19,9 @@ pub struct Config {
     pub(crate) hashing_cost: HashingCost,
     pub(crate) signing_period: Period,
     pub(crate) token_environment: TokenEnvironment,
+    /// The domain that passkeys are for, and the page of it that browsers show.
+    pub(crate) passkey_rp_id: String,
+    pub(crate) passkey_origin: Url,
 }
 
 /// What `svc-auth verify-audit` reads.
@@ -68,6 +72,9 @@ impl Config {
         let master_key = environment.parsed_file("AUTH_MASTER_KEY", MasterKey::parse);
         let token_environment = environment.or("AUTH_API_TOKEN_ENVIRONMENT", TokenEnvironment::default());
         let signing_days = environment.or("AUTH_SIGNING_KEY_DAYS", 30);
+        let passkey_rp_id = environment.or("AUTH_PASSKEY_RP_ID", "localhost".to_owned());
+        let local_page = Url::parse("http://localhost:8080").expect("it is written here");
+        let passkey_origin = environment.or("AUTH_PASSKEY_ORIGIN", local_page);
         let cores = available_parallelism().map_or(1, usize::from);
         let hashing_cores = environment.or("AUTH_HASHING_CORES", cores);
         let hashing_cost = environment.or("AUTH_HASHING_COST", HashingCost::DEFAULT);
@@ -79,6 +86,8 @@ impl Config {
             redis_timeout: Duration::from_millis(redis_timeout_ms?),
             master_key: Arc::new(master_key?),
             token_environment: token_environment?,
+            passkey_rp_id: passkey_rp_id?,
+            passkey_origin: passkey_origin?,
             hashing_cores: hashing_cores?.max(1),
             hashing_cost: hashing_cost?,
             signing_period: Period::days(signing_days?),

@@ -50,6 +50,14 @@ pub(crate) enum Error {
     TotpEnrolled,
     #[error("the account has no second factor")]
     NoSecondFactor,
+    #[error("passkey is not the right one, or its ceremony is over")]
+    WrongPasskey,
+    #[error("passkey is registered already")]
+    PasskeyRegistered,
+    #[error("too many passkeys are registered")]
+    TooManyPasskeys,
+    #[error("passkey not found")]
+    PasskeyNotFound,
     #[error("there is no secret to be confirmed")]
     EnrolmentNotFound,
     #[error("the account is disabled")]
@@ -127,6 +135,10 @@ impl From<Error> for Status {
             Error::TooManyGuesses { wait } => too_many_guesses(&message, wait),
             Error::TotpEnrolled => with_reason(Code::AlreadyExists, "TOTP_ENROLLED"),
             Error::NoSecondFactor => with_reason(Code::FailedPrecondition, "NO_SECOND_FACTOR"),
+            Error::WrongPasskey => with_reason(Code::InvalidArgument, "WRONG_PASSKEY"),
+            Error::PasskeyRegistered => with_reason(Code::AlreadyExists, "PASSKEY_REGISTERED"),
+            Error::TooManyPasskeys => with_reason(Code::FailedPrecondition, "TOO_MANY_PASSKEYS"),
+            Error::PasskeyNotFound => status::not_found("passkey"),
             Error::EnrolmentNotFound => status::not_found("totp enrolment"),
             Error::AccountDisabled => with_reason(Code::PermissionDenied, "ACCOUNT_DISABLED"),
             Error::PasswordResetRequired => with_reason(Code::PermissionDenied, "PASSWORD_RESET_REQUIRED"),

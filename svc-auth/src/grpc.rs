@@ -9,6 +9,8 @@ mod factors;
 mod internal;
 mod opening;
 mod own_sessions;
+mod passkey_log_in;
+mod passkeys;
 mod passwords;
 mod proofs;
 mod sessions;
@@ -32,7 +34,8 @@ pub(crate) use internal::AuthInternal;
 
 use crate::{
     api_token::TokenEnvironment, attempts::Attempts, audit::AuditKey, device_token::DeviceKey,
-    hot_sessions::HotSessions, master_key::MasterKey, origin::Origin, password::Hasher, signing::KeyRing,
+    hot_sessions::HotSessions, master_key::MasterKey, origin::Origin, passkey::RelyingParty, password::Hasher,
+    signing::KeyRing,
 };
 
 pub(crate) struct Auth {
@@ -45,6 +48,7 @@ pub(crate) struct Auth {
     pub audit_key: AuditKey,
     pub attempts: Attempts,
     pub devices: DeviceKey,
+    pub relying_party: RelyingParty,
 }
 
 #[async_trait]

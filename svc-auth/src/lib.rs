@@ -16,6 +16,7 @@ mod hot_sessions;
 mod make_admin;
 mod master_key;
 mod origin;
+mod passkey;
 mod password;
 mod recovery_code;
 mod redis_link;
@@ -35,7 +36,8 @@ use bookmesh_proto::auth::v1::{
     admin_service_server::AdminServiceServer, api_token_service_server::ApiTokenServiceServer,
     audit_service_server::AuditServiceServer, auth_internal_service_server::AuthInternalServiceServer,
     auth_service_server::AuthServiceServer, challenge_service_server::ChallengeServiceServer,
-    second_factor_service_server::SecondFactorServiceServer, session_service_server::SessionServiceServer,
+    passkey_service_server::PasskeyServiceServer, second_factor_service_server::SecondFactorServiceServer,
+    session_service_server::SessionServiceServer,
 };
 use prometheus_client::metrics::counter::Counter;
 use secrecy::ExposeSecret;
@@ -59,6 +61,7 @@ use crate::{
     device_token::DeviceKey,
     grpc::{Auth, AuthInternal},
     hot_sessions::HotSessions,
+    passkey::RelyingParty,
     password::Hasher,
     redis_link::RedisLink,
     signing::KeyRing,
@@ -100,6 +103,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         attempts: Attempts::new(Arc::clone(&redis), &config.master_key, service.metrics()),
         devices: DeviceKey::new(&config.master_key),
         hot_sessions: HotSessions::new(redis, pool.clone()),
+        relying_party: relying_party(&config)?,
         master_key: Arc::clone(&config.master_key),
         keys: Arc::clone(&keys),
         audit_key: AuditKey::new(&config.master_key),
@@ -114,6 +118,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         .add_service(SessionServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(ApiTokenServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(ChallengeServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(PasskeyServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SecondFactorServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(AuditServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(AdminServiceServer::from_arc(auth))
@@ -137,6 +142,12 @@ fn verifier(config: &Config, keys: Arc<KeyRing>) -> Verifier {
     });
     let service_keys = config.service.service_keys.clone();
     Verifier::local(NAME, lookup, service_keys, EndedSessions::default())
+}
+
+fn relying_party(config: &Config) -> anyhow::Result<RelyingParty> {
+    let (id, origin) = (&config.passkey_rp_id, &config.passkey_origin);
+    RelyingParty::new(id, origin, Arc::clone(&config.master_key))
+        .context("reading AUTH_PASSKEY_RP_ID and AUTH_PASSKEY_ORIGIN")
 }
 
 fn redis_link(config: &Config, metrics: &Metrics) -> anyhow::Result<RedisLink> {

@@ -163,7 +163,7 @@ pub(crate) fn session_name_rule(text: &str) -> Option<&'static str> {
     (text.chars().count() > NAME_MAX_CHARACTERS).then_some("must be at most 100 characters long")
 }
 
-/// What an API token may be called.
+/// What an API token or a passkey may be called.
 pub(crate) fn token_name_rule(text: &str) -> Option<&'static str> {
     if text.trim().is_empty() {
         return Some("must not be empty");

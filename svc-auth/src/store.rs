@@ -6,6 +6,7 @@ mod audit;
 mod challenges;
 mod factors;
 mod own_sessions;
+mod passkeys;
 mod passwords;
 mod signing_keys;
 
@@ -39,6 +40,10 @@ pub(crate) use factors::{
     use_totp_step,
 };
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
+pub(crate) use passkeys::{
+    LockedPasskey, NewPasskey, PasskeyRow, delete_passkey, insert_passkey, list_passkeys, lock_credential_ids,
+    lock_passkey, note_passkey_use, rename_passkey, use_ceremony,
+};
 pub(crate) use passwords::{Login, change_password, password_of, replace_password_hash, user_for_login};
 pub(crate) use signing_keys::{
     NewSigningKey, SigningKeyRow, add_next_signing_key, database_now, delete_signing_keys_before, signing_keys,

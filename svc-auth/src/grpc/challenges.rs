@@ -30,7 +30,7 @@ impl ChallengeService for Auth {
         request: Request<CompleteChallengeRequest>,
     ) -> Result<Response<SessionTokens>, Status> {
         let origin = Origin::of(&request);
-        let tokens = complete(self, &request.into_inner(), &origin, clock::now()).await?;
+        let tokens = complete(self, request.into_inner(), &origin, clock::now()).await?;
         Ok(Response::new(tokens))
     }
 
@@ -76,14 +76,14 @@ pub(super) async fn issue(
 
 async fn complete(
     auth: &Auth,
-    request: &CompleteChallengeRequest,
+    request: CompleteChallengeRequest,
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
     if request.challenge.is_empty() {
         return Err(Violation::new("challenge", "must not be empty").into());
     }
-    let factor = Factor::parse(&request.totp_code, &request.recovery_code)?;
+    let factor = Factor::parse(auth, &request.totp_code, &request.recovery_code, request.passkey, now)?;
     let factor = factor.ok_or_else(|| Violation::new("totp_code", "must be given, or another second factor"))?;
     let challenge = Challenge::open(&request.challenge, &auth.master_key).ok_or(Error::InvalidChallenge)?;
     let user_id = challenge.user_id;
@@ -92,7 +92,7 @@ async fn complete(
     let shown = store::lock_challenge(&mut transaction, challenge, now).await?;
     let shown = shown.ok_or(Error::InvalidChallenge)?;
     let tried = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now);
-    let mut right = proofs::look_at(auth, transaction, &factor, tried).await?;
+    let mut right = proofs::look_at(auth, transaction, user_id, &factor, tried).await?;
     store::delete_challenge(&mut right.transaction, challenge).await?;
     let so_far = Authentication {
         at: now,
@@ -101,7 +101,7 @@ async fn complete(
     let recognised = Recognised {
         user_id,
         password_version: shown.password_version,
-        authentication: so_far.and(right.method, now),
+        authentication: so_far.and(factor.method(), now),
         device: None,
         noted: right.noted,
     };

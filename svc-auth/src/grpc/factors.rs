@@ -78,6 +78,7 @@ async fn get(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<pr
     Ok(proto::SecondFactors {
         totp_confirm_time: factors.totp_confirmed_at.map(to_proto),
         recovery_codes_left: i32::try_from(factors.recovery_codes).unwrap_or(i32::MAX),
+        passkeys: i32::try_from(factors.passkeys).unwrap_or(i32::MAX),
     })
 }
 
@@ -122,7 +123,7 @@ async fn confirm(
     let pending = store::lock_pending_totp(&mut transaction, user_id, session_id, now).await?;
     let pending = pending.ok_or(Error::EnrolmentNotFound)?;
     if !is_right_code(auth, &mut transaction, user_id, &pending, &code, now).await? {
-        return Err(refuse(auth, transaction, event, "code").await);
+        return Err(refuse(auth, transaction, event, Error::WrongCode { field: "code" }).await);
     }
     store::confirm_totp(&mut transaction, user_id, now).await?;
     store::strengthen_session(&mut transaction, user_id, session_id, ONE_TIME_CODE).await?;
@@ -144,7 +145,9 @@ async fn remove(auth: &Auth, caller: &UserCaller, origin: &Origin, now: OffsetDa
     }
     transaction.commit().await?;
 
-    tracing::info!(user.id = %caller.user_id, "totp removed");
+    if counted == Some(true) {
+        tracing::info!(user.id = %caller.user_id, "totp removed");
+    }
     Ok(())
 }
 

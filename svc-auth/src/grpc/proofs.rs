@@ -1,15 +1,20 @@
 //! Looking at a second factor that somebody shows.
 
+use bookmesh_proto::auth::v1::PasskeyAnswer;
 use service::status::Violation;
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Auth;
+use super::{
+    Auth,
+    passkey_log_in::{Verdict, judge},
+};
 use crate::{
     audit::{Action, Event},
-    authentication::ONE_TIME_CODE,
+    authentication::{ONE_TIME_CODE, POSSESSION},
     error::Error,
+    passkey::Assertion,
     recovery_code::RecoveryCodeHash,
     store::{self, LockedTotp},
     totp::{TotpCode, TotpSecret, pause_after},
@@ -19,13 +24,13 @@ use crate::{
 pub(super) enum Factor {
     Totp(TotpCode),
     RecoveryCode(RecoveryCodeHash),
+    Passkey(Box<Assertion>),
 }
 
 /// A second factor that was right.
 pub(super) struct Right {
     /// The transaction in which it was used up: rolled back, it was not.
     pub transaction: Transaction<'static, Postgres>,
-    pub method: &'static str,
     /// After a recovery code: how many are left, and what is to be noted at the end of the transaction.
     pub recovery_codes_left: Option<i32>,
     pub noted: Option<Event>,
@@ -33,25 +38,36 @@ pub(super) struct Right {
 
 impl Factor {
     /// At most one may be given.
-    pub(super) fn parse(totp_code: &str, recovery_code: &str) -> Result<Option<Factor>, Violation> {
-        match (totp_code.is_empty(), recovery_code.is_empty()) {
-            (true, true) => Ok(None),
-            (false, true) => Ok(Some(Factor::Totp(TotpCode::parse("totp_code", totp_code)?))),
-            (true, false) => {
+    pub(super) fn parse(
+        auth: &Auth,
+        totp_code: &str,
+        recovery_code: &str,
+        passkey: Option<PasskeyAnswer>,
+        now: OffsetDateTime,
+    ) -> Result<Option<Factor>, Error> {
+        let extra = |field| Violation::new(field, "must not be given with another second factor").into();
+        match (totp_code.is_empty(), recovery_code.is_empty(), passkey) {
+            (true, true, None) => Ok(None),
+            (false, true, None) => Ok(Some(Factor::Totp(TotpCode::parse("totp_code", totp_code)?))),
+            (true, false, None) => {
                 let code = RecoveryCodeHash::of_typed("recovery_code", recovery_code)?;
                 Ok(Some(Factor::RecoveryCode(code)))
             }
-            (false, false) => Err(Violation::new(
-                "recovery_code",
-                "must not be given with another second factor",
-            )),
+            (true, true, Some(answer)) => {
+                let party = &auth.relying_party;
+                let assertion = party.parse_assertion("passkey", &answer.ceremony, &answer.credential, now)?;
+                Ok(Some(Factor::Passkey(Box::new(assertion))))
+            }
+            (false, _, _) => Err(extra("totp_code")),
+            (true, false, Some(_)) => Err(extra("recovery_code")),
         }
     }
 
-    fn field(&self) -> &'static str {
+    /// As RFC 8176 names it.
+    pub(super) fn method(&self) -> &'static str {
         match self {
-            Factor::Totp(_) => "totp_code",
-            Factor::RecoveryCode(_) => "recovery_code",
+            Factor::Totp(_) | Factor::RecoveryCode(_) => ONE_TIME_CODE,
+            Factor::Passkey(_) => POSSESSION,
         }
     }
 }
@@ -60,38 +76,51 @@ impl Factor {
 pub(super) async fn look_at(
     auth: &Auth,
     mut transaction: Transaction<'static, Postgres>,
+    user_id: Uuid,
     factor: &Factor,
     tried: Event,
 ) -> Result<Right, Error> {
-    let Some(user_id) = tried.user_id else {
-        return Err(anyhow::anyhow!("a second factor of nobody").into());
-    };
-    let mut recovery_codes_left = None;
-    let is_right = match factor {
+    let wrong_code = |field| Error::WrongCode { field };
+    match factor {
         Factor::Totp(code) => {
             let locked = store::lock_totp(&mut transaction, user_id, tried.at).await?;
-            match locked {
+            let is_right = match locked {
                 Some(locked) => is_right_code(auth, &mut transaction, user_id, &locked, code, tried.at).await?,
                 None => false,
+            };
+            if is_right {
+                return Ok(Right::new(transaction));
             }
+            Err(refuse(auth, transaction, tried, wrong_code("totp_code")).await)
         }
         // Wrong ones are not counted: nobody can guess 120 bits, and whoever blocks the app's codes must not block this too.
-        Factor::RecoveryCode(code) => {
-            let left = store::redeem_recovery_code(&mut transaction, user_id, code).await?;
-            recovery_codes_left = left.map(|left| i32::try_from(left).unwrap_or(i32::MAX));
-            left.is_some()
-        }
-    };
-    if !is_right {
-        let field = factor.field();
-        return Err(refuse(auth, transaction, tried, field).await);
+        Factor::RecoveryCode(code) => match store::redeem_recovery_code(&mut transaction, user_id, code).await? {
+            Some(left) => Ok(Right {
+                recovery_codes_left: Some(i32::try_from(left).unwrap_or(i32::MAX)),
+                noted: Some(tried.another(Action::RecoveryCodeUsed)),
+                ..Right::new(transaction)
+            }),
+            None => Err(refuse(auth, transaction, tried, wrong_code("recovery_code")).await),
+        },
+        Factor::Passkey(assertion) => match judge(auth, &mut transaction, user_id, assertion, tried.at).await? {
+            Verdict::Right => Ok(Right::new(transaction)),
+            Verdict::Wrong => Err(refuse(auth, transaction, tried, Error::WrongPasskey).await),
+            Verdict::Regressed(id) => {
+                let regressed = tried.another(Action::PasskeyRegressed).done_to(id);
+                Err(refuse(auth, transaction, regressed, Error::WrongPasskey).await)
+            }
+        },
     }
-    Ok(Right {
-        transaction,
-        method: ONE_TIME_CODE,
-        recovery_codes_left,
-        noted: recovery_codes_left.map(|_| tried.another(Action::RecoveryCodeUsed)),
-    })
+}
+
+impl Right {
+    fn new(transaction: Transaction<'static, Postgres>) -> Right {
+        Right {
+            transaction,
+            recovery_codes_left: None,
+            noted: None,
+        }
+    }
 }
 
 /// Whether the code is right and was not used before. A wrong one is counted, which the transaction must commit.
@@ -126,7 +155,7 @@ pub(super) async fn refuse(
     auth: &Auth,
     mut transaction: Transaction<'static, Postgres>,
     tried: Event,
-    field: &'static str,
+    error: Error,
 ) -> Error {
     tracing::info!(
         user.id = tried.user_id.map(tracing::field::display),
@@ -137,8 +166,8 @@ pub(super) async fn refuse(
         transaction.commit().await
     };
     match noted.await {
-        Ok(()) => Error::WrongCode { field },
-        Err(error) => error.into(),
+        Ok(()) => error,
+        Err(failure) => failure.into(),
     }
 }
 

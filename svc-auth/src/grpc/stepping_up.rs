@@ -22,8 +22,18 @@ use crate::{
 };
 
 /// What the user shows, within its rules.
-struct Given {
-    password: Password,
+enum Given {
+    /// Which is enough by itself.
+    Passkey(Factor),
+    Password {
+        password: Password,
+        factor: Option<Factor>,
+    },
+}
+
+/// What the user has shown when the factor, if any, is right.
+struct Shown {
+    authentication: Authentication,
     factor: Option<Factor>,
 }
 
@@ -35,16 +45,31 @@ pub(super) async fn step_up(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
-    let Given { password, factor } = Given::parse(request)?;
-    let login = look_up(auth, caller, factor.is_some(), now).await?;
-    let refused = event_of(caller, Action::SteppedUp, origin, now).refused();
-    let given = current_password::Given {
-        password,
-        field: "password",
-    };
-    current_password::require(auth, caller, given, &login, refused, now).await?;
-    // Hashing may have waited.
-    apply(auth, caller, factor, origin, clock::now()).await
+    match Given::parse(auth, request, now)? {
+        Given::Passkey(factor) => {
+            let shown = Shown {
+                authentication: Authentication::by_passkey(now),
+                factor: Some(factor),
+            };
+            apply(auth, caller, shown, origin, now).await
+        }
+        Given::Password { password, factor } => {
+            let login = look_up(auth, caller, factor.is_some(), now).await?;
+            let refused = event_of(caller, Action::SteppedUp, origin, now).refused();
+            let given = current_password::Given {
+                password,
+                field: "password",
+            };
+            current_password::require(auth, caller, given, &login, refused, now).await?;
+            // Hashing may have waited.
+            let now = clock::now();
+            let mut authentication = Authentication::by_password(now);
+            if let Some(factor) = &factor {
+                authentication = authentication.and(factor.method(), now);
+            }
+            apply(auth, caller, Shown { authentication, factor }, origin, now).await
+        }
+    }
 }
 
 /// Refuses before the password is hashed when a second factor is missing.
@@ -63,26 +88,24 @@ async fn look_up(auth: &Auth, caller: &UserCaller, has_factor: bool, now: Offset
 async fn apply(
     auth: &Auth,
     caller: &UserCaller,
-    factor: Option<Factor>,
+    shown: Shown,
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
     let event = event_of(caller, Action::SteppedUp, origin, now);
     let (mut noted, mut recovery_codes_left) = (None, None);
-    let mut authentication = Authentication::by_password(now);
 
     let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
     // Locks the session first, as a refresh does. A password that was changed meanwhile has ended it.
     let locked = store::lock_session(&mut transaction, caller.session_id).await?;
     let locked = locked.ok_or(Error::SessionEnded)?;
     require_live(&mut transaction, caller, now).await?;
-    if let Some(factor) = &factor {
-        let right = proofs::look_at(auth, transaction, factor, event.clone()).await?;
+    if let Some(factor) = &shown.factor {
+        let right = proofs::look_at(auth, transaction, caller.user_id, factor, event.clone()).await?;
         transaction = right.transaction;
-        authentication = authentication.and(right.method, now);
         (noted, recovery_codes_left) = (right.noted, right.recovery_codes_left);
     }
-    let session = stepped_up(locked.session, authentication, origin, now);
+    let session = stepped_up(locked.session, shown.authentication, origin, now);
     store::step_session_up(&mut transaction, &session).await?;
     for event in noted.into_iter().chain([event]) {
         store::append_event(&mut transaction, &auth.audit_key, event).await?;
@@ -112,9 +135,14 @@ fn stepped_up(session: Session, authentication: Authentication, origin: &Origin,
 }
 
 impl Given {
-    fn parse(request: StepUpSessionRequest) -> Result<Given, Violation> {
-        let password = Password::parse_given(request.password)?;
-        let factor = Factor::parse(&request.totp_code, &request.recovery_code)?;
-        Ok(Given { password, factor })
+    fn parse(auth: &Auth, request: StepUpSessionRequest, now: OffsetDateTime) -> Result<Given, Error> {
+        let factor = Factor::parse(auth, &request.totp_code, &request.recovery_code, request.passkey, now)?;
+        match factor {
+            Some(factor @ Factor::Passkey(_)) if request.password.is_empty() => Ok(Given::Passkey(factor)),
+            factor => {
+                let password = Password::parse_given(request.password)?;
+                Ok(Given::Password { password, factor })
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ const PENDING_LIFE: Duration = Duration::minutes(15);
 pub(crate) struct SecondFactors {
     pub totp_confirmed_at: Option<OffsetDateTime>,
     pub recovery_codes: i64,
+    pub passkeys: i64,
 }
 
 /// A secret that is to be confirmed.
@@ -38,7 +39,8 @@ impl SecondFactors {
     pub(crate) fn names(&self) -> Vec<&'static str> {
         let totp = self.totp_confirmed_at.map(|_| "totp");
         let recovery_code = (self.recovery_codes > 0).then_some("recovery_code");
-        [totp, recovery_code].into_iter().flatten().collect()
+        let passkey = (self.passkeys > 0).then_some("passkey");
+        [totp, recovery_code, passkey].into_iter().flatten().collect()
     }
 }
 
@@ -52,7 +54,8 @@ pub(crate) async fn second_factors(connection: &mut PgConnection, user_id: Uuid)
     sqlx::query_as!(
         SecondFactors,
         r#"SELECT (SELECT confirmed_at FROM totp_factors WHERE user_id = $1) AS totp_confirmed_at,
-                  (SELECT count(*) FROM recovery_codes WHERE user_id = $1) AS "recovery_codes!""#,
+                  (SELECT count(*) FROM recovery_codes WHERE user_id = $1) AS "recovery_codes!",
+                  (SELECT count(*) FROM passkeys WHERE user_id = $1) AS "passkeys!""#,
         user_id
     )
     .fetch_one(connection)

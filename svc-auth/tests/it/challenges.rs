@@ -36,6 +36,7 @@ async fn complete(
         challenge: challenge.to_owned(),
         totp_code: totp_code.to_owned(),
         recovery_code: recovery_code.to_owned(),
+        passkey: None,
     };
     Ok(challenges(app).complete_challenge(request).await?.into_inner())
 }
@@ -201,7 +202,7 @@ async fn every_broken_rule_of_a_completion_is_named() {
     assert_eq!(complete("x", "12 456", "").await, ["totp_code must be six digits"]);
     assert_eq!(
         complete("x", "123456", "x").await,
-        ["recovery_code must not be given with another second factor"]
+        ["totp_code must not be given with another second factor"]
     );
     assert_eq!(
         complete("x", "", "x").await,

@@ -5,6 +5,8 @@ use sqlx::{Connection, PgConnection, Row};
 use crate::{
     api_tokens::make,
     app::{PASSWORD, TestApp},
+    authenticator::Authenticator,
+    passkeys::add,
     second_factors::enrol_and_confirm,
 };
 
@@ -12,7 +14,7 @@ async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query(query).fetch_one(connection).await.unwrap().get(0)
 }
 
-const COUNTS: [&str; 7] = [
+const COUNTS: [&str; 9] = [
     "SELECT count(*) FROM users",
     "SELECT count(*) FROM sessions",
     "SELECT count(*) FROM api_tokens",
@@ -20,6 +22,8 @@ const COUNTS: [&str; 7] = [
     "SELECT count(*) FROM totp_factors",
     "SELECT count(DISTINCT user_id) FROM recovery_codes",
     "SELECT count(*) FROM login_challenges",
+    "SELECT count(*) FROM passkeys",
+    "SELECT count(*) FROM used_ceremonies",
 ];
 
 async fn two_users(app: &TestApp) -> String {
@@ -28,6 +32,9 @@ async fn two_users(app: &TestApp) -> String {
     for email in ["ada@example.com", "bob@example.com"] {
         let tokens = app.log_in(email, PASSWORD).await.unwrap();
         make(app, &tokens.access_token, email, &["tasks:read"]).await.unwrap();
+        add(app, &tokens.access_token, &mut Authenticator::new(), "Phone")
+            .await
+            .unwrap();
         enrol_and_confirm(app, &tokens.access_token).await;
         app.log_in(email, PASSWORD).await.unwrap_err();
     }
@@ -73,6 +80,8 @@ async fn the_service_cannot_write_for_another_user() {
         "UPDATE totp_factors SET user_id = gen_random_uuid()",
         "UPDATE recovery_codes SET user_id = gen_random_uuid()",
         "UPDATE login_challenges SET user_id = gen_random_uuid()",
+        "UPDATE passkeys SET user_id = gen_random_uuid()",
+        "UPDATE used_ceremonies SET user_id = gen_random_uuid()",
     ] {
         let moved = sqlx::query(statement).execute(&mut connection).await;
         assert!(

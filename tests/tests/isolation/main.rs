@@ -157,6 +157,8 @@ async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
         ("tasks", task_id),
         ("sessions", session_id),
         ("apiTokens", text(&api_token, "id")),
+        // One takes a device that keeps it, which the tests of svc-auth have: there, hers are tried too.
+        ("passkeys", UNKNOWN_ID.to_owned()),
     ]))
 }
 
@@ -225,7 +227,9 @@ async fn call(client: &Client, rule: &Rule, id: impl Fn(&str) -> String) -> Resu
         Method::POST if rule.path == "/v1/imports" => request.header("content-type", "text/html").body("<DL></DL>"),
         Method::POST if rule.path == "/v1/bookmarks" => request.json(&json!({"url": "https://bob.example"})),
         Method::POST => request.json(&json!({})),
-        Method::PATCH if rule.path.starts_with("/v1/sessions") => request.json(&json!({"name": "mine now"})),
+        Method::PATCH if rule.path.starts_with("/v1/sessions") || rule.path.starts_with("/v1/passkeys") => {
+            request.json(&json!({"name": "mine now"}))
+        }
         Method::PATCH => request.json(&json!({"title": "mine now"})),
         _ => request,
     };
