@@ -41,6 +41,15 @@ pub(crate) enum Action {
     UserSessionsListed,
     UserSessionsEnded,
     UserAuditEventsListed,
+    EmailConfirmed,
+    EmailConfirmationRequested,
+    PasswordResetRequested,
+    PasswordReset,
+    EmailChangeRequested,
+    EmailChanged,
+    EmailChangeUndone,
+    InvitationCreated,
+    InvitationWithdrawn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,6 +233,15 @@ impl Action {
             Action::UserSessionsListed => "USER_SESSIONS_LISTED",
             Action::UserSessionsEnded => "USER_SESSIONS_ENDED",
             Action::UserAuditEventsListed => "USER_AUDIT_EVENTS_LISTED",
+            Action::EmailConfirmed => "EMAIL_CONFIRMED",
+            Action::EmailConfirmationRequested => "EMAIL_CONFIRMATION_REQUESTED",
+            Action::PasswordResetRequested => "PASSWORD_RESET_REQUESTED",
+            Action::PasswordReset => "PASSWORD_RESET",
+            Action::EmailChangeRequested => "EMAIL_CHANGE_REQUESTED",
+            Action::EmailChanged => "EMAIL_CHANGED",
+            Action::EmailChangeUndone => "EMAIL_CHANGE_UNDONE",
+            Action::InvitationCreated => "INVITATION_CREATED",
+            Action::InvitationWithdrawn => "INVITATION_WITHDRAWN",
         }
     }
 }

@@ -6,7 +6,18 @@ use secrecy::SecretString;
 use service::config::{Environment, ServiceConfig};
 use url::Url;
 
-use crate::{api_token::TokenEnvironment, hashing_cost::HashingCost, master_key::MasterKey, signing::Period};
+use crate::{
+    admission::{EmailConfirmation, Registering},
+    api_token::TokenEnvironment,
+    hashing_cost::HashingCost,
+    letters::PublicUrl,
+    mailer::MailConfig,
+    master_key::MasterKey,
+    signing::Period,
+};
+
+/// How many mails of a kind an address gets within an hour: enough for somebody who is slow, too few to be a nuisance.
+const MAILS_PER_HOUR: u32 = 5;
 
 pub struct Config {
     pub(crate) service: ServiceConfig,
@@ -22,6 +33,11 @@ pub struct Config {
     /// The domain that passkeys are for, and the page of it that browsers show.
     pub(crate) passkey_rp_id: String,
     pub(crate) passkey_origin: Url,
+    pub(crate) registering: Registering,
+    pub(crate) email_confirmation: EmailConfirmation,
+    pub(crate) mail: MailConfig,
+    pub(crate) mails_per_hour: u32,
+    pub(crate) public_url: PublicUrl,
 }
 
 /// What `svc-auth verify-audit` reads.
@@ -78,6 +94,11 @@ impl Config {
         let cores = available_parallelism().map_or(1, usize::from);
         let hashing_cores = environment.or("AUTH_HASHING_CORES", cores);
         let hashing_cost = environment.or("AUTH_HASHING_COST", HashingCost::DEFAULT);
+        let registering = environment.or("AUTH_REGISTRATION", Registering::Open);
+        let email_confirmation = environment.or("AUTH_EMAIL_CONFIRMATION", EmailConfirmation::Optional);
+        let mail = MailConfig::from_environment(environment);
+        let mails_per_hour = environment.or("AUTH_MAILS_PER_HOUR", MAILS_PER_HOUR);
+        let public_url = environment.required("AUTH_PUBLIC_URL");
         Some(Config {
             service: service?,
             database_url: database_url?,
@@ -91,6 +112,11 @@ impl Config {
             hashing_cores: hashing_cores?.max(1),
             hashing_cost: hashing_cost?,
             signing_period: Period::days(signing_days?),
+            registering: registering?,
+            email_confirmation: email_confirmation?,
+            mail: mail?,
+            mails_per_hour: mails_per_hour?,
+            public_url: public_url?,
         })
     }
 }

@@ -12,6 +12,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// How long to wait before trying again when every core hashes.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 
+/// By then the oldest mail counts no more.
+const MAILS_RETRY: Duration = Duration::from_secs(60 * 60);
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("some fields are invalid")]
@@ -68,6 +71,20 @@ pub(crate) enum Error {
     AdminRequired,
     #[error("nobody else is admin")]
     LastAdmin,
+    #[error("this token is none that was mailed for this, was used or withdrawn, or has expired")]
+    MailTokenInvalid,
+    #[error("the address has not been confirmed yet")]
+    EmailNotConfirmed,
+    #[error("this address has had too many mails within an hour")]
+    TooManyMails,
+    #[error("nobody can make an account here by themselves")]
+    RegistrationClosed,
+    #[error("an account takes an invitation to its address that has not been used")]
+    InvitationInvalid,
+    #[error("this user may not invite")]
+    InvitingNotAllowed,
+    #[error("invitation not found")]
+    InvitationNotFound,
     #[error("API token not found")]
     ApiTokenNotFound,
     #[error("session not found")]
@@ -148,6 +165,18 @@ impl From<Error> for Status {
             Error::TooManyAttempts { retry_after } => {
                 retry_later(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", &message, retry_after)
             }
+            Error::MailTokenInvalid => {
+                refused_field("MAIL_TOKEN_INVALID", &message, "token", "must be one that counts")
+            }
+            Error::EmailNotConfirmed => with_reason(Code::PermissionDenied, "EMAIL_NOT_CONFIRMED"),
+            Error::TooManyMails => retry_later(Code::ResourceExhausted, "TOO_MANY_MAILS", &message, MAILS_RETRY),
+            Error::RegistrationClosed => with_reason(Code::PermissionDenied, "REGISTRATION_CLOSED"),
+            Error::InvitationInvalid => {
+                let rule = "must be of an invitation to this address";
+                refused_field("INVITATION_INVALID", &message, "invitation_token", rule)
+            }
+            Error::InvitingNotAllowed => with_reason(Code::PermissionDenied, "INVITING_NOT_ALLOWED"),
+            Error::InvitationNotFound => status::not_found("invitation"),
             Error::ApiTokenNotFound => status::not_found("api token"),
             Error::SessionNotFound => status::not_found("session"),
             Error::UserNotFound => status::not_found("user"),

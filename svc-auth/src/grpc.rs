@@ -1,18 +1,23 @@
 //! AuthService: what each RPC takes and answers.
 
+mod accounts;
 mod admin;
 mod api_tokens;
 mod audit;
 mod challenges;
+mod confirmations;
 mod current_password;
+mod email_changes;
 mod factors;
 mod internal;
+mod invitations;
 mod opening;
 mod own_sessions;
 mod passkey_log_in;
 mod passkeys;
 mod passwords;
 mod proofs;
+mod resets;
 mod sessions;
 mod standing;
 mod step_up;
@@ -33,8 +38,17 @@ use tonic::{Request, Response, Status, async_trait};
 pub(crate) use internal::AuthInternal;
 
 use crate::{
-    api_token::TokenEnvironment, attempts::Attempts, audit::AuditKey, device_token::DeviceKey,
-    hot_sessions::HotSessions, master_key::MasterKey, origin::Origin, passkey::RelyingParty, password::Hasher,
+    admission::{EmailConfirmation, Registering},
+    api_token::TokenEnvironment,
+    attempts::Attempts,
+    audit::AuditKey,
+    device_token::DeviceKey,
+    hot_sessions::HotSessions,
+    mails::Mails,
+    master_key::MasterKey,
+    origin::Origin,
+    passkey::RelyingParty,
+    password::Hasher,
     signing::KeyRing,
 };
 
@@ -49,6 +63,9 @@ pub(crate) struct Auth {
     pub attempts: Attempts,
     pub devices: DeviceKey,
     pub relying_party: RelyingParty,
+    pub mails: Mails,
+    pub registering: Registering,
+    pub email_confirmation: EmailConfirmation,
 }
 
 #[async_trait]

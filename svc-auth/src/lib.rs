@@ -1,5 +1,6 @@
 //! Users, their sessions and API tokens, and the keys that sign access tokens.
 
+mod admission;
 mod api_token;
 mod attempts;
 mod audit;
@@ -13,6 +14,10 @@ mod error;
 mod grpc;
 mod hashing_cost;
 mod hot_sessions;
+mod letters;
+mod mail_token;
+mod mailer;
+mod mails;
 mod make_admin;
 mod master_key;
 mod origin;
@@ -33,11 +38,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bookmesh_proto::auth::v1::{
-    admin_service_server::AdminServiceServer, api_token_service_server::ApiTokenServiceServer,
-    audit_service_server::AuditServiceServer, auth_internal_service_server::AuthInternalServiceServer,
-    auth_service_server::AuthServiceServer, challenge_service_server::ChallengeServiceServer,
-    passkey_service_server::PasskeyServiceServer, second_factor_service_server::SecondFactorServiceServer,
-    session_service_server::SessionServiceServer,
+    account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
+    api_token_service_server::ApiTokenServiceServer, audit_service_server::AuditServiceServer,
+    auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
+    challenge_service_server::ChallengeServiceServer, invitation_service_server::InvitationServiceServer,
+    passkey_service_server::PasskeyServiceServer,
+    second_factor_service_server::SecondFactorServiceServer, session_service_server::SessionServiceServer,
 };
 use prometheus_client::metrics::counter::Counter;
 use secrecy::ExposeSecret;
@@ -61,6 +67,9 @@ use crate::{
     device_token::DeviceKey,
     grpc::{Auth, AuthInternal},
     hot_sessions::HotSessions,
+    letters::Letters,
+    mailer::{MailCounts, Mailer, Postman},
+    mails::Mails,
     passkey::RelyingParty,
     password::Hasher,
     redis_link::RedisLink,
@@ -94,6 +103,9 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let keys = Arc::new(keys);
     service.spawn("signing keys", Arc::clone(&keys).keep_fresh(service.shutdown()));
     let redis = Arc::new(redis_link(&config, service.metrics())?);
+    let mails = mails(&config);
+    let mailer = mailer(&config, &pool, &mails, service.metrics())?;
+    service.spawn("mails", mailer.run(service.shutdown()));
     let auth = Arc::new(Auth {
         hasher: Hasher::new(
             Arc::clone(&config.master_key),
@@ -108,6 +120,9 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         keys: Arc::clone(&keys),
         audit_key: AuditKey::new(&config.master_key),
         token_environment: config.token_environment.clone(),
+        mails,
+        registering: config.registering,
+        email_confirmation: config.email_confirmation,
         pool: pool.clone(),
     });
     let (token_uses, writer) = token_uses(pool.clone());
@@ -117,6 +132,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let routes = Routes::new(AuthServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SessionServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(ApiTokenServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(AccountServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(InvitationServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(ChallengeServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(PasskeyServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SecondFactorServiceServer::from_arc(Arc::clone(&auth)))
@@ -148,6 +165,27 @@ fn relying_party(config: &Config) -> anyhow::Result<RelyingParty> {
     let (id, origin) = (&config.passkey_rp_id, &config.passkey_origin);
     RelyingParty::new(id, origin, Arc::clone(&config.master_key))
         .context("reading AUTH_PASSKEY_RP_ID and AUTH_PASSKEY_ORIGIN")
+}
+
+fn mails(config: &Config) -> Mails {
+    let letters = Letters {
+        public_url: config.public_url.clone(),
+    };
+    Mails::new(
+        letters,
+        Arc::clone(&config.master_key),
+        i64::from(config.mails_per_hour),
+    )
+}
+
+fn mailer(config: &Config, pool: &PgPool, mails: &Mails, metrics: &Metrics) -> anyhow::Result<Mailer> {
+    Ok(Mailer {
+        pool: pool.clone(),
+        master_key: Arc::clone(&config.master_key),
+        postman: Postman::new(&config.mail)?,
+        waker: mails.waker(),
+        counts: MailCounts::register(metrics),
+    })
 }
 
 fn redis_link(config: &Config, metrics: &Metrics) -> anyhow::Result<RedisLink> {

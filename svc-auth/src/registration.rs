@@ -58,6 +58,11 @@ impl Email {
         }
     }
 
+    /// An address that was checked before it was stored.
+    pub(crate) fn stored(text: String) -> Email {
+        Email(text)
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,10 +1,14 @@
 //! All SQL of users, sessions, API tokens, signing keys and the audit log. What is one user's is read and written under row-level security.
 
+mod accounts;
 mod admin;
 mod api_tokens;
 mod audit;
 mod challenges;
 mod factors;
+mod invitations;
+mod mail_tokens;
+mod mails;
 mod own_sessions;
 mod passkeys;
 mod passwords;
@@ -21,6 +25,9 @@ use crate::{
     role::Role,
 };
 
+pub(crate) use accounts::{
+    Account, account_of, change_email, confirm_email, lock_account, revoke_api_tokens_of, set_password,
+};
 pub(crate) use admin::{
     ManagedUser, UserFilter, act_for, act_for_nobody, acts_as_admin, end_all_sessions, has_other_admin, hold_standing,
     list_events_about, list_users, lock_user, make_first_user_admin, require_password_reset, revoke_all_api_tokens,
@@ -39,6 +46,18 @@ pub(crate) use factors::{
     lock_pending_totp, lock_totp, note_wrong_code, redeem_recovery_code, replace_recovery_codes, second_factors,
     use_totp_step,
 };
+pub(crate) use invitations::{
+    NewInvitation, OpenInvitation, accept_invitation, delete_invitation, insert_invitation, list_invitations,
+    lock_invitation, may_invite,
+};
+pub(crate) use mail_tokens::{
+    NewTokenRow, adopt_owner_of_mail_token, has_mail_token, put_decoy_token, put_mail_token, sweep_mail_tokens,
+    use_mail_token, withdraw_mail_tokens, withdraw_undo_tokens,
+};
+pub(crate) use mails::{
+    NewMailRow, TakenMail, begin_as_sender, count_mails, finish_mail, put_mail, put_off_mail, sweep_mails, take_mails,
+    waiting_mails,
+};
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passkeys::{
     LockedPasskey, NewPasskey, PasskeyRow, delete_passkey, insert_passkey, list_passkeys, lock_credential_ids,
@@ -55,6 +74,7 @@ pub(crate) struct User {
     pub email: String,
     pub display_name: String,
     pub created_at: OffsetDateTime,
+    pub email_confirmed: bool,
 }
 
 /// A user to be.
@@ -87,11 +107,11 @@ pub(crate) struct LockedSession {
     pub hmac_key_sealed: Vec<u8>,
 }
 
-/// Answers false when the address is taken.
+/// Answers false when the address is taken, or somebody may still take it back.
 pub(crate) async fn insert_user(connection: &mut PgConnection, user: NewUser<'_>) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
         "INSERT INTO users (id, email, email_key, display_name, password_hash, pepper_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT email_is_reserved($3, $1, $7)
          ON CONFLICT (email_key) DO NOTHING",
         user.id,
         user.email,
@@ -109,8 +129,9 @@ pub(crate) async fn insert_user(connection: &mut PgConnection, user: NewUser<'_>
 pub(crate) async fn user_by_id(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
         User,
-        r#"SELECT id AS "id!", email AS "email!", display_name AS "display_name!", created_at AS "created_at!"
-           FROM user_by_id($1)"#,
+        r#"SELECT id AS "id!", email AS "email!", display_name AS "display_name!", created_at AS "created_at!",
+                  email_confirmed_at IS NOT NULL AS "email_confirmed!"
+           FROM own_user($1)"#,
         id
     )
     .fetch_optional(pool)

@@ -8,7 +8,7 @@ use super::{
     Auth,
     current_password::{self, Given},
     own_sessions::require_live,
-    step_up,
+    resets, step_up,
 };
 use crate::{
     audit::{Action, Event, Outcome},
@@ -80,9 +80,13 @@ async fn apply(
     require_live(&mut transaction, caller, now).await?;
     let reason = EndReason::PasswordChanged;
     let ended = store::end_other_sessions(&mut transaction, user_id, kept, reason, now).await?;
+    let account = store::account_of(&mut transaction, user_id).await?;
+    let account = account.ok_or(Error::UserNotFound)?;
+    resets::notify(auth, &mut transaction, user_id, &account.email, now).await?;
     let event = event_of(caller, Outcome::Succeeded, origin, now);
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
+    auth.mails.wake();
     for session_id in &ended {
         auth.hot_sessions.note_end(*session_id).await;
     }

@@ -5,7 +5,7 @@ use service::{caller::UserCaller, postgres, status::Violation, time::to_proto};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Auth, audit::note_alone, challenges, opening, throttle};
+use super::{Auth, audit::note_alone, challenges, confirmations, opening, throttle};
 use crate::{
     attempts::{Attempt, Kind, Refused},
     audit::{Action, Event, Outcome},
@@ -69,6 +69,7 @@ async fn open(
     };
     let Recognised { login, rehash } = recognise(auth, guess, caller, origin, now).await?;
     let user_id = login.user_id;
+    confirmations::require_confirmed(auth, user_id, origin, now).await?;
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     if let Some(stronger) = &rehash {

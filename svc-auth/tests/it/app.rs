@@ -68,11 +68,17 @@ impl TestApp {
         }
     }
 
+    /// Another replica, with other settings, on the same database and keys.
+    pub(crate) async fn beside(&self, variables: &[(&str, &str)]) -> TestApp {
+        TestApp::start_on(self.database.clone(), Arc::clone(&self.keys), variables).await
+    }
+
     pub(crate) async fn register(&self, email: &str, password: &str) -> Result<User, Status> {
         let request = CreateUserRequest {
             email: email.to_owned(),
             password: password.to_owned(),
             display_name: "Ada".to_owned(),
+            invitation_token: String::new(),
         };
         Ok(self.auth.clone().create_user(request).await?.into_inner())
     }
@@ -158,6 +164,8 @@ pub(crate) fn environment(database: &TestDatabase, keys: &Path, redis_url: &str)
         ("AUTH_DATABASE_URL", database.app_url.clone()),
         // The tests take all cores; what depends on how fast Redis is sets its own.
         ("AUTH_REDIS_TIMEOUT_MS", "10000".to_owned()),
+        ("AUTH_MAIL_FOLDER", path(keys.join("mail"))),
+        ("AUTH_PUBLIC_URL", "http://127.0.0.1:8080".to_owned()),
         ("AUTH_MASTER_KEY", path(keys::master_key(keys))),
         ("BOOKMESH_REDIS_URL", redis_url.to_owned()),
         ("BOOKMESH_SERVICE_KEYS", path(keys::public_keys(keys))),

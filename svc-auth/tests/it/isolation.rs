@@ -4,7 +4,7 @@ use sqlx::{Connection, PgConnection, Row};
 
 use crate::{
     api_tokens::make,
-    app::{PASSWORD, TestApp},
+    app::{EMAIL, PASSWORD, TestApp},
     authenticator::Authenticator,
     passkeys::add,
     second_factors::enrol_and_confirm,
@@ -14,10 +14,11 @@ async fn count(connection: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query(query).fetch_one(connection).await.unwrap().get(0)
 }
 
-const COUNTS: [&str; 9] = [
+const COUNTS: [&str; 10] = [
     "SELECT count(*) FROM users",
     "SELECT count(*) FROM sessions",
     "SELECT count(*) FROM api_tokens",
+    "SELECT count(*) FROM mail_tokens",
     "SELECT count(DISTINCT user_id) FROM audit_events",
     "SELECT count(*) FROM totp_factors",
     "SELECT count(DISTINCT user_id) FROM recovery_codes",
@@ -92,6 +93,28 @@ async fn the_service_cannot_write_for_another_user() {
 }
 
 #[tokio::test]
+async fn mails_are_seen_by_the_task_that_sends_them_and_by_no_users_transaction() {
+    let app = TestApp::start().await;
+    let ada = two_users(&app).await;
+    let mut connection = PgConnection::connect(&app.database.app_url).await.unwrap();
+    let mails = "SELECT count(*) FROM mails";
+
+    assert_eq!(count(&mut connection, mails).await, 0);
+    sqlx::query("SELECT set_config('bookmesh.task', 'mails', false)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(count(&mut connection, mails).await, 2);
+    assert_eq!(count(&mut connection, "SELECT count(*) FROM users").await, 0);
+    sqlx::query("SELECT set_config('bookmesh.owner', $1, false)")
+        .bind(&ada)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(count(&mut connection, mails).await, 0);
+}
+
+#[tokio::test]
 async fn the_service_owns_nothing_and_cannot_switch_the_policies_off() {
     let app = TestApp::start().await;
     let mut connection = PgConnection::connect(&app.database.app_url).await.unwrap();
@@ -117,11 +140,14 @@ async fn a_dump_of_the_database_holds_no_password_and_no_usable_key() {
 
     let dump = "SELECT (SELECT string_agg(users::text, '') FROM users)
                     || (SELECT string_agg(sessions::text, '') FROM sessions)
+                    || (SELECT string_agg(mails::text, '') FROM mails)
+                    || (SELECT string_agg(mail_tokens::text, '') FROM mail_tokens)
                     || (SELECT string_agg(signing_keys::text, '') FROM signing_keys)";
     let dump: String = sqlx::query(dump).fetch_one(&mut admin).await.unwrap().get(0);
 
     assert!(!dump.contains(PASSWORD));
     assert!(!dump.contains(&tokens.refresh_token));
+    assert!(!dump.contains(&app.last_token_to(EMAIL).await));
     // PKCS#8 of an Ed25519 key begins with this algorithm identifier.
     assert!(!dump.contains("06032b6570"));
 }

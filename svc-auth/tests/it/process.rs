@@ -12,7 +12,10 @@ use bookmesh_proto::auth::v1::{
 use devstack::{fresh_database, shared};
 use service::{client::channel, clock, time::to_proto};
 
-use crate::app::{EMAIL, PASSWORD, environment, new_keys, with_token};
+use crate::{
+    app::{EMAIL, PASSWORD, environment, new_keys, with_token},
+    mailbox::{Mail, all_mails},
+};
 
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_svc-auth"));
@@ -40,7 +43,9 @@ fn every_bad_variable_is_reported_at_once_with_exit_code_64() {
         "AUTH_ADMIN_LISTEN",
         "AUTH_DATABASE_URL",
         "AUTH_DATABASE_MAX_CONNECTIONS",
+        "AUTH_MAIL_SMTP_URL",
         "AUTH_MASTER_KEY",
+        "AUTH_PUBLIC_URL",
         "BOOKMESH_REDIS_URL",
         "BOOKMESH_SERVICE_KEYS",
     ];
@@ -79,6 +84,9 @@ async fn passwords_tokens_and_addresses_are_never_logged() {
     let logs = text(&output);
     assert!(logs.contains("session opened"), "{logs}");
     secrets.extend([PASSWORD.to_owned(), EMAIL.to_owned()]);
+    let mails = all_mails(keys.path());
+    assert!(!mails.is_empty());
+    secrets.extend(mails.iter().map(Mail::token));
     for secret in secrets {
         assert!(!logs.contains(&secret), "{secret} is in the logs");
     }
@@ -91,6 +99,7 @@ async fn use_everything(address: &str) -> Vec<String> {
         email: EMAIL.into(),
         password: PASSWORD.into(),
         display_name: String::new(),
+        invitation_token: String::new(),
     };
     let mut registered = auth.create_user(user.clone()).await;
     for _ in 0..100 {

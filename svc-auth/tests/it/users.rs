@@ -48,6 +48,7 @@ async fn bad_input_is_named_with_its_rule() {
         email: "ada\0@example.com".to_owned(),
         password: "too short".to_owned(),
         display_name: "x".repeat(201),
+        invitation_token: String::new(),
     };
 
     let status = app.auth.clone().create_user(request).await.unwrap_err();

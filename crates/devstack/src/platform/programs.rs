@@ -77,7 +77,11 @@ impl Program {
             own("DATABASE_URL", stack.postgres_url(&format!("{schema}_app")));
         }
         match self.name {
-            "svc-auth" => own("MASTER_KEY", text(&keys::master_key(&folder.join("keys")))),
+            "svc-auth" => {
+                own("MASTER_KEY", text(&keys::master_key(&folder.join("keys"))));
+                own("MAIL_FOLDER", text(&folder.join("mail")));
+                own("PUBLIC_URL", format!("http://127.0.0.1:{}", ports.edge()));
+            }
             "svc-bookmarks" => own("INDEX_FOLDER", text(&folder.join("index"))),
             _ => {}
         }
