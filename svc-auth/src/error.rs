@@ -9,11 +9,10 @@ use service::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::account_error::AccountError;
+
 /// How long to wait before trying again when every core hashes.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
-
-/// By then the oldest mail counts no more.
-const MAILS_RETRY: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -71,20 +70,8 @@ pub(crate) enum Error {
     AdminRequired,
     #[error("nobody else is admin")]
     LastAdmin,
-    #[error("this token is none that was mailed for this, was used or withdrawn, or has expired")]
-    MailTokenInvalid,
-    #[error("the address has not been confirmed yet")]
-    EmailNotConfirmed,
-    #[error("this address has had too many mails within an hour")]
-    TooManyMails,
-    #[error("nobody can make an account here by themselves")]
-    RegistrationClosed,
-    #[error("an account takes an invitation to its address that has not been used")]
-    InvitationInvalid,
-    #[error("this user may not invite")]
-    InvitingNotAllowed,
-    #[error("invitation not found")]
-    InvitationNotFound,
+    #[error(transparent)]
+    Account(AccountError),
     #[error("API token not found")]
     ApiTokenNotFound,
     #[error("session not found")]
@@ -165,18 +152,7 @@ impl From<Error> for Status {
             Error::TooManyAttempts { retry_after } => {
                 retry_later(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", &message, retry_after)
             }
-            Error::MailTokenInvalid => {
-                refused_field("MAIL_TOKEN_INVALID", &message, "token", "must be one that counts")
-            }
-            Error::EmailNotConfirmed => with_reason(Code::PermissionDenied, "EMAIL_NOT_CONFIRMED"),
-            Error::TooManyMails => retry_later(Code::ResourceExhausted, "TOO_MANY_MAILS", &message, MAILS_RETRY),
-            Error::RegistrationClosed => with_reason(Code::PermissionDenied, "REGISTRATION_CLOSED"),
-            Error::InvitationInvalid => {
-                let rule = "must be of an invitation to this address";
-                refused_field("INVITATION_INVALID", &message, "invitation_token", rule)
-            }
-            Error::InvitingNotAllowed => with_reason(Code::PermissionDenied, "INVITING_NOT_ALLOWED"),
-            Error::InvitationNotFound => status::not_found("invitation"),
+            Error::Account(error) => error.into(),
             Error::ApiTokenNotFound => status::not_found("api token"),
             Error::SessionNotFound => status::not_found("session"),
             Error::UserNotFound => status::not_found("user"),
@@ -186,7 +162,7 @@ impl From<Error> for Status {
     }
 }
 
-fn retry_later(code: Code, reason: &str, message: &str, after: Duration) -> Status {
+pub(crate) fn retry_later(code: Code, reason: &str, message: &str, after: Duration) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, status::DOMAIN, []);
     details.set_retry_info(Some(after));
     Status::with_error_details(code, message, details)
@@ -201,7 +177,7 @@ fn too_many_guesses(message: &str, wait: time::Duration) -> Status {
 }
 
 /// A reason of its own, and the field that it is about.
-fn refused_field(reason: &str, message: &str, field: &str, rule: &str) -> Status {
+pub(crate) fn refused_field(reason: &str, message: &str, field: &str, rule: &str) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, status::DOMAIN, []);
     details.add_bad_request_violation(field, rule);
     Status::with_error_details(Code::InvalidArgument, message, details)

@@ -1,5 +1,6 @@
 //! Users, their sessions and API tokens, and the keys that sign access tokens.
 
+mod account_error;
 mod admission;
 mod api_token;
 mod attempts;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{Auth, confirmations, email_changes, resets};
 use crate::{
+    account_error::AccountError,
     audit::{Action, Event, Outcome},
     error::Error,
     mail_token::{MailToken, TokenPurpose},
@@ -72,9 +73,12 @@ pub(super) async fn begin_with_token(
 ) -> Result<(Transaction<'static, Postgres>, store::Account), Error> {
     let mut transaction = service::postgres::begin_unowned(&auth.pool).await?;
     let user_id = store::adopt_owner_of_mail_token(&mut transaction, purpose, token).await?;
-    let user_id = user_id.ok_or(Error::MailTokenInvalid)?;
+    let user_id = user_id.ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     let account = store::lock_account(&mut transaction, user_id).await?;
-    Ok((transaction, account.ok_or(Error::MailTokenInvalid)?))
+    Ok((
+        transaction,
+        account.ok_or(Error::Account(AccountError::MailTokenInvalid))?,
+    ))
 }
 
 /// Before anything costly is done for a token that counts for nothing. It is used up later.
@@ -86,10 +90,12 @@ pub(super) async fn require_token(
 ) -> Result<(), Error> {
     let mut transaction = service::postgres::begin_unowned(&auth.pool).await?;
     let user_id = store::adopt_owner_of_mail_token(&mut transaction, purpose, token).await?;
-    let user_id = user_id.ok_or(Error::MailTokenInvalid)?;
+    let user_id = user_id.ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     let counts = store::has_mail_token(&mut transaction, user_id, purpose, now).await?;
     transaction.rollback().await?;
-    counts.then_some(()).ok_or(Error::MailTokenInvalid)
+    counts
+        .then_some(())
+        .ok_or(Error::Account(AccountError::MailTokenInvalid))
 }
 
 /// Whoever was let in before is out. Answers the sessions that ended, to be told of after the commit.

@@ -11,6 +11,7 @@ use super::{
     own_sessions::require_live,
 };
 use crate::{
+    account_error::AccountError,
     audit::{Action, Event, Outcome},
     error::Error,
     mail_token::{MailToken, NewMailToken, TokenPurpose},
@@ -35,7 +36,7 @@ pub(super) async fn request(
     }
     let kind = MailKind::Confirmation;
     if !auth.mails.has_room(&mut transaction, &account.email, kind, now).await? {
-        return Err(Error::TooManyMails);
+        return Err(Error::Account(AccountError::TooManyMails));
     }
     put(auth, &mut transaction, caller.user_id, &account.email, now).await?;
     let event = event_of(caller, Action::EmailConfirmationRequested, origin, now);
@@ -53,15 +54,17 @@ pub(super) async fn confirm(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let token = MailToken::parse(&request.token).ok_or(Error::MailTokenInvalid)?;
+    let token = MailToken::parse(&request.token).ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     let purpose = TokenPurpose::ConfirmEmail;
     let (mut transaction, account) = match begin_with_token(auth, purpose, &token).await {
-        Err(Error::MailTokenInvalid) => return email_changes::complete(auth, &token, origin, now).await,
+        Err(Error::Account(AccountError::MailTokenInvalid)) => {
+            return email_changes::complete(auth, &token, origin, now).await;
+        }
         begun => begun?,
     };
     let user_id = account.user_id;
     let used = store::use_mail_token(&mut transaction, user_id, purpose, &token, now).await?;
-    used.ok_or(Error::MailTokenInvalid)?;
+    used.ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     store::confirm_email(&mut transaction, user_id, now).await?;
     let event = Event::new(Some(user_id), Action::EmailConfirmed, Outcome::Succeeded, origin, now);
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
@@ -138,5 +141,5 @@ pub(super) async fn require_confirmed(
         Event::new(Some(user_id), Action::LogIn, Outcome::Refused, origin, now),
     )
     .await?;
-    Err(Error::EmailNotConfirmed)
+    Err(Error::Account(AccountError::EmailNotConfirmed))
 }

@@ -15,6 +15,7 @@ use super::{
     resets, step_up,
 };
 use crate::{
+    account_error::AccountError,
     audit::{Action, Event, Outcome},
     error::Error,
     mail_token::{MailToken, NewMailToken, TokenPurpose},
@@ -49,7 +50,7 @@ pub(super) async fn begin(
             .has_room(&mut transaction, &account.email, to_old, now)
             .await?;
     if !has_room {
-        return Err(Error::TooManyMails);
+        return Err(Error::Account(AccountError::TooManyMails));
     }
     put_token(auth, &mut transaction, caller.user_id, &new, now).await?;
     put_notice(auth, &mut transaction, &account, &new, now).await?;
@@ -73,7 +74,9 @@ pub(super) async fn complete(
     let (mut transaction, account) = begin_with_token(auth, purpose, token).await?;
     let user_id = account.user_id;
     let used = store::use_mail_token(&mut transaction, user_id, purpose, token, now).await?;
-    let email = used.and_then(|used| used.email).ok_or(Error::MailTokenInvalid)?;
+    let email = used
+        .and_then(|used| used.email)
+        .ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     let event = Event::new(Some(user_id), Action::EmailChanged, Outcome::Succeeded, origin, now);
     if !store::change_email(&mut transaction, user_id, &email, now).await? {
         transaction.rollback().await?;
@@ -97,7 +100,7 @@ pub(super) async fn undo(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let token = MailToken::parse(&request.token).ok_or(Error::MailTokenInvalid)?;
+    let token = MailToken::parse(&request.token).ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     require_token(auth, TokenPurpose::UndoEmailChange, &token, now).await?;
     let nobody_knows = Password::parse_given(BASE64_STANDARD.encode(random_bytes::<32>()))?;
     let useless = auth.hasher.hash(nobody_knows, Caller::Stranger).await?;
@@ -117,8 +120,8 @@ async fn apply_undo(
     let (mut transaction, account) = begin_with_token(auth, purpose, token).await?;
     let user_id = account.user_id;
     let used = store::use_mail_token(&mut transaction, user_id, purpose, token, now).await?;
-    let used = used.ok_or(Error::MailTokenInvalid)?;
-    let email = used.email.ok_or(Error::MailTokenInvalid)?;
+    let used = used.ok_or(Error::Account(AccountError::MailTokenInvalid))?;
+    let email = used.email.ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     // Later changes were not the owner's either: nobody takes the account back to an address of theirs.
     store::withdraw_undo_tokens(&mut transaction, user_id, used.created_at).await?;
     store::withdraw_mail_tokens(&mut transaction, user_id).await?;

@@ -20,6 +20,7 @@ use super::{
     own_sessions::{event_of, require_live},
 };
 use crate::{
+    account_error::AccountError,
     admission::Registering,
     audit::Action,
     error::Error,
@@ -86,30 +87,14 @@ async fn create(
     if !store::may_invite(&mut transaction, caller.user_id).await? {
         transaction.rollback().await?;
         note_alone(auth, event.refused()).await?;
-        return Err(Error::InvitingNotAllowed);
+        return Err(Error::Account(AccountError::InvitingNotAllowed));
     }
     let kind = MailKind::Invitation;
     if !auth.mails.has_room(&mut transaction, &email, kind, now).await? {
-        return Err(Error::TooManyMails);
+        return Err(Error::Account(AccountError::TooManyMails));
     }
     store::insert_invitation(&mut transaction, &invitation).await?;
-    let to = Addressee {
-        user_id: Some(caller.user_id),
-        email: &email,
-    };
-    let letter = auth.mails.letters.invitation(email.as_str(), &token);
-    auth.mails
-        .put(
-            &mut transaction,
-            Mail {
-                to,
-                kind,
-                letter: &letter,
-                life: LIFE,
-            },
-            now,
-        )
-        .await?;
+    put_mail(auth, &mut transaction, &invitation, &token).await?;
     store::append_event(&mut transaction, &auth.audit_key, event.done_to(invitation.id)).await?;
     transaction.commit().await?;
     auth.mails.wake();
@@ -121,6 +106,24 @@ async fn create(
         create_time: Some(to_proto(now)),
         expire_time: Some(to_proto(now + LIFE)),
     })
+}
+
+async fn put_mail(
+    auth: &Auth,
+    connection: &mut PgConnection,
+    invitation: &NewInvitation<'_>,
+    token: &NewMailToken,
+) -> Result<(), Error> {
+    let mail = Mail {
+        to: Addressee {
+            user_id: Some(invitation.inviter_id),
+            email: invitation.email,
+        },
+        kind: MailKind::Invitation,
+        letter: &auth.mails.letters.invitation(invitation.email.as_str(), token),
+        life: LIFE,
+    };
+    auth.mails.put(connection, mail, invitation.created_at).await
 }
 
 async fn list(
@@ -158,12 +161,12 @@ async fn withdraw(
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     // A malformed id names nothing, exactly like an unknown one.
-    let invitation_id = id::parse("id", &request.id).map_err(|_| Error::InvitationNotFound)?;
+    let invitation_id = id::parse("id", &request.id).map_err(|_| Error::Account(AccountError::InvitationNotFound))?;
 
     let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
     require_live(&mut transaction, caller, now).await?;
     if !store::delete_invitation(&mut transaction, caller.user_id, invitation_id).await? {
-        return Err(Error::InvitationNotFound);
+        return Err(Error::Account(AccountError::InvitationNotFound));
     }
     let event = event_of(caller, Action::InvitationWithdrawn, origin, now).done_to(invitation_id);
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
@@ -176,9 +179,11 @@ async fn withdraw(
 /// What a request to register brings along, as far as this installation lets anybody in.
 pub(super) fn admit(registering: Registering, token: &str) -> Result<Option<MailToken>, Error> {
     match registering {
-        Registering::Closed => Err(Error::RegistrationClosed),
+        Registering::Closed => Err(Error::Account(AccountError::RegistrationClosed)),
         Registering::Open if token.is_empty() => Ok(None),
-        Registering::Open | Registering::Invite => MailToken::parse(token).map(Some).ok_or(Error::InvitationInvalid),
+        Registering::Open | Registering::Invite => MailToken::parse(token)
+            .map(Some)
+            .ok_or(Error::Account(AccountError::InvitationInvalid)),
     }
 }
 
@@ -187,7 +192,9 @@ pub(super) async fn require(auth: &Auth, token: &MailToken, email: &Email, now: 
     let mut transaction = postgres::begin_unowned(&auth.pool).await?;
     let invitation = store::lock_invitation(&mut transaction, token, email, now).await?;
     transaction.rollback().await?;
-    invitation.map(drop).ok_or(Error::InvitationInvalid)
+    invitation
+        .map(drop)
+        .ok_or(Error::Account(AccountError::InvitationInvalid))
 }
 
 /// Uses the invitation up in the transaction that makes the account, and answers its id.
@@ -199,7 +206,7 @@ pub(super) async fn accept(
     now: OffsetDateTime,
 ) -> Result<Uuid, Error> {
     let invitation = store::lock_invitation(connection, token, email, now).await?;
-    let invitation_id = invitation.ok_or(Error::InvitationInvalid)?;
+    let invitation_id = invitation.ok_or(Error::Account(AccountError::InvitationInvalid))?;
     store::accept_invitation(connection, invitation_id, new_user_id, now).await?;
     Ok(invitation_id)
 }

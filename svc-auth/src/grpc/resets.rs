@@ -11,6 +11,7 @@ use super::{
     accounts::{begin_with_token, lock_out, require_token},
 };
 use crate::{
+    account_error::AccountError,
     audit::{Action, Event, Outcome},
     error::Error,
     mail_token::{MailToken, NewMailToken, TokenPurpose},
@@ -139,7 +140,7 @@ async fn apply(
     let (mut transaction, account) = begin_with_token(auth, PURPOSE, token).await?;
     let user_id = account.user_id;
     let used = store::use_mail_token(&mut transaction, user_id, PURPOSE, token, now).await?;
-    used.ok_or(Error::MailTokenInvalid)?;
+    used.ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     // Whoever had a way in may have begun a change of address.
     store::withdraw_mail_tokens(&mut transaction, user_id).await?;
     store::set_password(&mut transaction, user_id, new, now).await?;
@@ -185,6 +186,6 @@ fn parse(request: ResetPasswordRequest) -> Result<(MailToken, Password), Error> 
         return Err(Violation::new("token", "must not be empty").into());
     }
     let new = named("new_password", Password::parse_new(request.new_password))?;
-    let token = MailToken::parse(&request.token).ok_or(Error::MailTokenInvalid)?;
+    let token = MailToken::parse(&request.token).ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     Ok((token, new))
 }
