@@ -131,7 +131,7 @@ async fn an_api_token_is_its_users_and_reaches_nothing_of_identity() -> Result<(
     Ok(())
 }
 
-/// Gives the user a bookmark, an import, a task and an API token; answers their ids by the collection in their path.
+/// Gives the user a bookmark, an import, a task, an API token and an invitation; answers their ids by the collection in their path.
 async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
     let html = Export::generate(
         "hers",
@@ -151,6 +151,9 @@ async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
     let sessions = client.get("/v1/sessions").await?.body;
     let session_id = text(&sessions["sessions"][0], "id");
     let api_token = client.make_api_token("hers", &["bookmarks:read"]).await?.body;
+    // Of the installation's first user, who is admin.
+    let invitation = json!({"email": "grace@example.com"});
+    let invitation = client.post("/v1/invitations", &invitation).await?.body;
     Ok(BTreeMap::from([
         ("bookmarks", bookmark_id),
         ("imports", import_id),
@@ -159,6 +162,7 @@ async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
         ("apiTokens", text(&api_token, "id")),
         // One takes a device that keeps it, which the tests of svc-auth have: there, hers are tried too.
         ("passkeys", UNKNOWN_ID.to_owned()),
+        ("invitations", text(&invitation, "id")),
     ]))
 }
 
@@ -285,6 +289,7 @@ async fn call_directly(
 fn request_with_ids(method: &MethodDescriptor, ids: &BTreeMap<&'static str, String>) -> DynamicMessage {
     let collection = match method.parent_service().package_name() {
         "bookmesh.auth.v1" if method.parent_service().name() == "ApiTokenService" => "apiTokens",
+        "bookmesh.auth.v1" if method.parent_service().name() == "InvitationService" => "invitations",
         "bookmesh.auth.v1" => "sessions",
         "bookmesh.imports.v1" => "imports",
         "bookmesh.task.v1" => "tasks",

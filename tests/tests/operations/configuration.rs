@@ -29,6 +29,8 @@ const REQUIRED: [(&str, &[&str]); 6] = [
             "AUTH_ADMIN_LISTEN",
             "AUTH_DATABASE_URL",
             "AUTH_MASTER_KEY",
+            "AUTH_MAIL_SMTP_URL",
+            "AUTH_PUBLIC_URL",
             "BOOKMESH_SERVICE_KEYS",
             "BOOKMESH_REDIS_URL",
         ],
