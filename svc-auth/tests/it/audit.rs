@@ -290,11 +290,19 @@ async fn events_of_many_at_once_make_one_chain() {
 
     let accounts = (0..12).map(|number| format!("nobody{number}@example.com"));
     let log_ins = accounts.map(|email| async { log_in(&app, { email }.as_str(), PASSWORD).await });
-    futures::future::join_all(log_ins).await;
+    let answers = futures::future::join_all(log_ins).await;
 
+    // On a machine with much else to do, some may be told to come again; those are not noted.
+    let refused = |answer: &Result<_, Status>| {
+        answer
+            .as_ref()
+            .is_err_and(|status| status.code() == Code::Unauthenticated)
+    };
+    let noted = 1 + answers.iter().filter(|answer| refused(answer)).count();
+    assert!(noted > 2, "{noted}");
     let (is_whole, told) = verify(&app, None);
     assert!(is_whole, "{told}");
-    assert!(told.contains("\"events\":13"), "{told}");
+    assert!(told.contains(&format!("\"events\":{noted},")), "{told}");
 }
 
 #[tokio::test]
