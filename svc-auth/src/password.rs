@@ -54,6 +54,12 @@ pub(crate) enum Caller {
     Known,
 }
 
+/// Lets its holder wait for a core, once.
+pub(crate) struct Place {
+    caller: Caller,
+    permit: OwnedSemaphorePermit,
+}
+
 /// Admission to Argon2. It bounds memory too: each hash under way takes what it costs, 19 MiB by default, and no other does.
 pub(crate) struct Hasher {
     master_key: Arc<MasterKey>,
@@ -81,9 +87,19 @@ impl Hasher {
         })
     }
 
-    pub(crate) async fn hash(&self, password: Password, caller: Caller) -> Result<StoredHash, Error> {
+    /// A place in the queue, or `AUTH_BUSY` at once. Taken before anything else is asked for, so that a flood costs nothing more.
+    pub(crate) fn enter(&self, caller: Caller) -> Result<Place, Error> {
+        let places = match caller {
+            Caller::Stranger => &self.places,
+            Caller::Known => &self.known_places,
+        };
+        let permit = Arc::clone(places).try_acquire_owned().map_err(|_| Error::Busy)?;
+        Ok(Place { caller, permit })
+    }
+
+    pub(crate) async fn hash(&self, password: Password, place: Place) -> Result<StoredHash, Error> {
         let (master_key, cost) = (Arc::clone(&self.master_key), self.cost);
-        self.run(caller, move || hash(&master_key, password.as_bytes(), cost))
+        self.run(place, move || hash(&master_key, password.as_bytes(), cost))
             .await
     }
 
@@ -92,34 +108,29 @@ impl Hasher {
         &self,
         password: Password,
         stored: Option<StoredHash>,
-        caller: Caller,
+        place: Place,
     ) -> Result<Comparison, Error> {
         let (master_key, cost) = (Arc::clone(&self.master_key), self.cost);
         let has_account = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
         let comparison = self
-            .run(caller, move || compare(&master_key, password.as_bytes(), &stored, cost))
+            .run(place, move || compare(&master_key, password.as_bytes(), &stored, cost))
             .await?;
         Ok(if has_account { comparison } else { Comparison::Wrong })
     }
 
     /// The permits go along with the work: a caller who hangs up frees no core that is still hashing.
-    async fn run<T, W>(&self, caller: Caller, work: W) -> Result<T, Error>
+    async fn run<T, W>(&self, place: Place, work: W) -> Result<T, Error>
     where
         T: Send + 'static,
         W: FnOnce() -> anyhow::Result<T> + Send + 'static,
     {
-        let places = match caller {
-            Caller::Stranger => &self.places,
-            Caller::Known => &self.known_places,
-        };
-        let place = Arc::clone(places).try_acquire_owned().map_err(|_| Error::Busy)?;
-        let turn = timeout(QUEUE_DEADLINE, self.turn(caller))
+        let turn = timeout(QUEUE_DEADLINE, self.turn(place.caller))
             .await
             .map_err(|_| Error::Busy)?
             .context("waiting for a core")?;
         let guarded = move || {
-            let _held = (place, turn);
+            let _held = (place.permit, turn);
             work()
         };
         Ok(spawn_blocking(guarded).await.context("hashing a password")??)
@@ -282,7 +293,7 @@ mod tests {
         let hasher = Hasher::new(master_key(), 1, COST).unwrap();
 
         let comparison = hasher
-            .compare(password("anything"), None, Caller::Stranger)
+            .compare(password("anything"), None, hasher.enter(Caller::Stranger).unwrap())
             .await
             .unwrap();
 
@@ -294,14 +305,14 @@ mod tests {
         let hasher = Hasher::new(master_key(), 1, COST).unwrap();
         let _core = Arc::clone(&hasher.cores).try_acquire_owned().unwrap();
 
-        let waited_too_long = hasher.hash(password("password"), Caller::Stranger).await;
+        let place = hasher.enter(Caller::Stranger).unwrap();
+        let waited_too_long = hasher.hash(password("password"), place).await;
         assert!(matches!(waited_too_long, Err(Error::Busy)));
 
         let places = u32::try_from(QUEUE + 1).unwrap();
         let _places = Arc::clone(&hasher.places).try_acquire_many_owned(places).unwrap();
-        let found_no_place = hasher.hash(password("password"), Caller::Stranger);
-        let found_no_place = timeout(Duration::from_millis(100), found_no_place).await;
-        assert!(matches!(found_no_place, Ok(Err(Error::Busy))));
+        assert!(matches!(hasher.enter(Caller::Stranger), Err(Error::Busy)));
+        assert!(hasher.enter(Caller::Known).is_ok());
     }
 
     #[tokio::test]

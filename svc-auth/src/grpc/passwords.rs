@@ -45,7 +45,8 @@ pub(super) async fn change(
     };
     current_password::require(auth, caller, given, &old, refused, now).await?;
     new.refuse_breached("new_password")?;
-    let new = auth.hasher.hash(new, password::Caller::Known).await?;
+    let place = auth.hasher.enter(password::Caller::Known)?;
+    let new = auth.hasher.hash(new, place).await?;
 
     // Hashing may have waited; the sessions end now.
     apply(auth, caller, &old, &new, origin, clock::now()).await

@@ -13,7 +13,7 @@ use crate::{
     domain::{Session, Verdict},
     error::Error,
     origin::Origin,
-    password::{Caller, Comparison, StoredHash},
+    password::{Caller, Comparison, Place, StoredHash},
     refresh_token::{RefreshKey, RefreshToken},
     registration::{Email, Password},
     role::Role,
@@ -41,6 +41,8 @@ pub(super) async fn create(
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
     let (guess, device) = read_guess(auth, request, now).await?;
+    let caller = device.map_or(Caller::Stranger, |_| Caller::Known);
+    let place = auth.hasher.enter(caller)?;
     let attempt = Attempt {
         kind: Kind::LogIn,
         account: Some(&guess.account),
@@ -51,7 +53,7 @@ pub(super) async fn create(
         Ok(counted) => counted,
         Err(refused) => return Err(refuse_unseen(auth, refused, &guess, origin, now).await),
     };
-    let opened = open(auth, guess, device, origin, now).await;
+    let opened = open(auth, guess, device, place, origin, now).await;
     throttle::settle(auth, counted, opened, now).await
 }
 
@@ -59,15 +61,11 @@ async fn open(
     auth: &Auth,
     guess: Guess,
     device: Option<Uuid>,
+    place: Place,
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<SessionTokens, Error> {
-    let caller = if device.is_some() {
-        Caller::Known
-    } else {
-        Caller::Stranger
-    };
-    let Recognised { login, rehash } = recognise(auth, guess, caller, origin, now).await?;
+    let Recognised { login, rehash } = recognise(auth, guess, place, origin, now).await?;
     let user_id = login.user_id;
     confirmations::require_confirmed(auth, user_id, origin, now).await?;
 
@@ -198,13 +196,13 @@ async fn look_up(auth: &Auth, guess: &Guess) -> Result<Option<Login>, Error> {
 async fn recognise(
     auth: &Auth,
     guess: Guess,
-    caller: Caller,
+    place: Place,
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<Recognised, Error> {
     let account = look_up(auth, &guess).await?;
     let stored = account.as_ref().map(|login| login.stored.clone());
-    let rehash = match auth.hasher.compare(guess.password, stored, caller).await? {
+    let rehash = match auth.hasher.compare(guess.password, stored, place).await? {
         Comparison::Wrong => None,
         Comparison::Right => Some(None),
         Comparison::RightButWeak(stronger) => Some(Some(stronger)),

@@ -39,9 +39,10 @@ pub(super) async fn create(
         invitations::require(auth, token, &registration.email, now).await?;
     }
     // Hashed before anybody looks whether the address is taken: the answer takes as long either way.
+    let place = auth.hasher.enter(Caller::Stranger)?;
     let newcomer = Newcomer {
         id: id::generate(),
-        password_hash: auth.hasher.hash(registration.password, Caller::Stranger).await?,
+        password_hash: auth.hasher.hash(registration.password, place).await?,
         email: registration.email,
         display_name: registration.display_name,
         invitation,
