@@ -12,6 +12,9 @@
 //! }
 //! ```
 //!
+//! `grpc/throttle.rs` has both halves of that: `refuse` makes the answer and the note in the audit log, `settle` tells the three ends
+//! apart by the error, for which a new kind of wrong guess is added to `Error::is_wrong_guess`.
+//!
 //! An attempt counts as failed from its beginning, so that fifty at once do not all get in before the first has failed, and one
 //! whose caller hangs up has still been made. A new thing to guess is a new [`Kind`] with its rules; kinds do not share counts.
 //!
