@@ -8,7 +8,7 @@ use crate::{
     attempts::{Attempt, Kind},
     audit::Event,
     error::Error,
-    password::{self, Comparison},
+    password::{Caller, Comparison},
     registration::Password,
     store::Login,
 };
@@ -45,13 +45,9 @@ pub(super) async fn require(
 }
 
 async fn compare(auth: &Auth, given: Given, login: &Login, refused: Event) -> Result<(), Error> {
+    let place = auth.hasher.enter(Caller::Known)?;
     let stored = Some(login.stored.clone());
-    if auth
-        .hasher
-        .compare(given.password, stored, password::Caller::Known)
-        .await?
-        == Comparison::Wrong
-    {
+    if auth.hasher.compare(given.password, stored, place).await? == Comparison::Wrong {
         tracing::info!(user.id = %login.user_id, action = refused.action.as_str(), "wrong current password");
         note_alone(auth, refused).await?;
         return Err(Error::WrongPassword { field: given.field });

@@ -103,7 +103,8 @@ pub(super) async fn undo(
     let token = MailToken::parse(&request.token).ok_or(Error::Account(AccountError::MailTokenInvalid))?;
     require_token(auth, TokenPurpose::UndoEmailChange, &token, now).await?;
     let nobody_knows = Password::parse_given(BASE64_STANDARD.encode(random_bytes::<32>()))?;
-    let useless = auth.hasher.hash(nobody_knows, Caller::Stranger).await?;
+    let place = auth.hasher.enter(Caller::Stranger)?;
+    let useless = auth.hasher.hash(nobody_knows, place).await?;
 
     // Hashing may have waited.
     apply_undo(auth, &token, &useless, origin, clock::now()).await

@@ -123,7 +123,8 @@ pub(super) async fn reset(
     let (token, new) = parse(request)?;
     require_token(auth, PURPOSE, &token, now).await?;
     new.refuse_breached("new_password")?;
-    let new = auth.hasher.hash(new, Caller::Stranger).await?;
+    let place = auth.hasher.enter(Caller::Stranger)?;
+    let new = auth.hasher.hash(new, place).await?;
 
     // Hashing may have waited.
     apply(auth, &token, &new, keep_api_tokens, origin, clock::now()).await
