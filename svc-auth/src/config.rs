@@ -25,6 +25,7 @@ pub struct Config {
     pub(crate) database_max_connections: u32,
     pub(crate) redis_url: SecretString,
     pub(crate) redis_timeout: Duration,
+    pub(crate) nats_url: String,
     pub(crate) master_key: Arc<MasterKey>,
     pub(crate) hashing_cores: usize,
     pub(crate) hashing_cost: HashingCost,
@@ -85,6 +86,7 @@ impl Config {
         let database_max_connections = environment.or("AUTH_DATABASE_MAX_CONNECTIONS", 10);
         let redis_url = environment.secret("BOOKMESH_REDIS_URL");
         let redis_timeout_ms = environment.or("AUTH_REDIS_TIMEOUT_MS", 50);
+        let nats_url = environment.required("BOOKMESH_NATS_URL");
         let master_key = environment.parsed_file("AUTH_MASTER_KEY", MasterKey::parse);
         let token_environment = environment.or("AUTH_API_TOKEN_ENVIRONMENT", TokenEnvironment::default());
         let signing_days = environment.or("AUTH_SIGNING_KEY_DAYS", 30);
@@ -105,6 +107,7 @@ impl Config {
             database_max_connections: database_max_connections?,
             redis_url: redis_url?,
             redis_timeout: Duration::from_millis(redis_timeout_ms?),
+            nats_url: nats_url?,
             master_key: Arc::new(master_key?),
             token_environment: token_environment?,
             passkey_rp_id: passkey_rp_id?,

@@ -9,6 +9,7 @@ mod confirmations;
 mod current_password;
 mod email_changes;
 mod factors;
+mod deletion;
 mod internal;
 mod invitations;
 mod opening;
@@ -31,6 +32,7 @@ use bookmesh_proto::auth::v1::{
     ChangePasswordRequest, CreateSessionRequest, CreateUserRequest, DeleteCurrentSessionRequest, GetCurrentUserRequest,
     GetJwksRequest, Jwks, RefreshSessionRequest, SessionTokens, User, auth_service_server::AuthService,
 };
+use outbox::Waker;
 use service::{caller, clock};
 use sqlx::PgPool;
 use tonic::{Request, Response, Status, async_trait};
@@ -66,6 +68,7 @@ pub(crate) struct Auth {
     pub mails: Mails,
     pub registering: Registering,
     pub email_confirmation: EmailConfirmation,
+    pub waker: Waker,
 }
 
 #[async_trait]

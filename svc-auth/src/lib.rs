@@ -9,6 +9,7 @@ mod authentication;
 mod breached;
 mod challenge;
 mod config;
+mod deletions;
 mod device_token;
 mod domain;
 mod error;
@@ -42,10 +43,12 @@ use bookmesh_proto::auth::v1::{
     account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
     api_token_service_server::ApiTokenServiceServer, audit_service_server::AuditServiceServer,
     auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
-    challenge_service_server::ChallengeServiceServer, invitation_service_server::InvitationServiceServer,
+    challenge_service_server::ChallengeServiceServer, deletion_service_server::DeletionServiceServer,
+    invitation_service_server::InvitationServiceServer,
     passkey_service_server::PasskeyServiceServer,
     second_factor_service_server::SecondFactorServiceServer, session_service_server::SessionServiceServer,
 };
+use outbox::{ConsumerConfig, Relay, Waker};
 use prometheus_client::metrics::counter::Counter;
 use secrecy::ExposeSecret;
 use service::{
@@ -54,7 +57,10 @@ use service::{
     metrics::Metrics,
     postgres,
 };
-use sqlx::{Connection, PgPool, migrate::Migrator};
+use sqlx::{
+    Connection, PgPool,
+    migrate::{Migration, Migrator},
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -80,11 +86,24 @@ use crate::{
 
 const NAME: &str = "svc-auth";
 
+/// Added to the version of each migration of a shared crate.
+const SHARED_MIGRATIONS: i64 = 1_000_000;
+
 static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Brings the schema up to date, as the role that owns it.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
-    postgres::migrate(owner_url, &[&MIGRATOR]).await
+    let outbox = moved(&outbox::MIGRATOR);
+    postgres::migrate(owner_url, &[&outbox, &MIGRATOR]).await
+}
+
+/// Both count from 1, so the shared tables' migrations have other versions here.
+fn moved(migrator: &Migrator) -> Migrator {
+    let move_one = |migration: &Migration| Migration {
+        version: migration.version + SHARED_MIGRATIONS,
+        ..migration.clone()
+    };
+    Migrator::with_migrations(migrator.iter().map(move_one).collect())
 }
 
 /// Serves until `shutdown`.
@@ -125,6 +144,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         registering: config.registering,
         email_confirmation: config.email_confirmation,
         pool: pool.clone(),
+        waker: follow_deletions(&service, &config, &pool).await?,
     });
     let (token_uses, writer) = token_uses(pool.clone());
     service.spawn("uses of api tokens", writer.run(service.shutdown()));
@@ -139,9 +159,35 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         .add_service(PasskeyServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SecondFactorServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(AuditServiceServer::from_arc(Arc::clone(&auth)))
-        .add_service(AdminServiceServer::from_arc(auth))
+        .add_service(AdminServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(DeletionServiceServer::from_arc(auth))
         .add_service(AuthInternalServiceServer::new(internal));
     service.serve(listener, verifier(&config, keys), routes).await
+}
+
+/// Events go out, and what services answer comes in; both wait while NATS is away, and nothing else does.
+async fn follow_deletions(service: &Service, config: &Config, pool: &PgPool) -> anyhow::Result<Waker> {
+    let nats = outbox::connect_nats(&config.nats_url).await?;
+    let metrics = outbox::Metrics::register(service.metrics());
+    let relay = Relay::new(pool.clone(), nats.clone(), NAME, metrics.clone());
+    let waker = relay.waker();
+    service.spawn("outbox relay", relay.run(service.shutdown()));
+    let answers = deletions::Answers {
+        audit_key: AuditKey::new(&config.master_key),
+    };
+    let consumer = ConsumerConfig::new(deletions::CONSUMER, deletions::ANSWERS);
+    let answers = outbox::consume(
+        consumer,
+        pool.clone(),
+        nats,
+        Arc::new(answers),
+        metrics,
+        service.shutdown(),
+    );
+    service.spawn("answers to deletions", answers);
+    let sweep = deletions::sweep(pool.clone(), waker.clone(), service.shutdown());
+    service.spawn("deletions", sweep);
+    Ok(waker)
 }
 
 async fn reach(pool: PgPool) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ mod factors;
 mod invitations;
 mod mail_tokens;
 mod mails;
+mod deletions;
 mod own_sessions;
 mod passkeys;
 mod passwords;
@@ -57,6 +58,9 @@ pub(crate) use mail_tokens::{
 pub(crate) use mails::{
     NewMailRow, TakenMail, begin_as_sender, count_mails, finish_mail, put_mail, put_off_mail, sweep_mails, take_mails,
     waiting_mails,
+pub(crate) use deletions::{
+    Deletion, ask_again, complete_deletion, delete_user, insert_deletion, list_deletions, note_proof,
+    overdue_deletions, prune_ended_ids,
 };
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passkeys::{

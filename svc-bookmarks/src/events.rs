@@ -22,7 +22,12 @@ pub const ALL_SUBJECTS: &str = "evt.bookmarks.>";
 /// What happened to one bookmark.
 pub enum Change {
     Saved(Box<Bookmark>),
-    Deleted { id: Uuid, version: i64 },
+    Deleted {
+        id: Uuid,
+        version: i64,
+    },
+    /// The owner was deleted, with all that they had.
+    OwnerDeleted,
 }
 
 pub async fn put_created(
@@ -109,6 +114,7 @@ pub fn changes(event_type: &str, payload: &[u8]) -> anyhow::Result<Vec<Change>> 
                 })
                 .collect()
         }
+        erasure::ANSWER => Ok(vec![Change::OwnerDeleted]),
         // Other events of this service are none of the index's business.
         _ => Ok(Vec::new()),
     }

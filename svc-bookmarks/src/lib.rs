@@ -2,6 +2,7 @@
 
 mod config;
 mod domain;
+mod erase;
 mod error;
 mod events;
 mod grpc;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 
 use crate::{
+    erase::EraseBookmarks,
     grpc::{Bookmarks, MAX_MESSAGE_BYTES},
     search::{Follower, Search},
 };
@@ -33,7 +35,11 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Brings the schema up to date, as the role that owns it.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
-    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &idempotency::MIGRATOR, &MIGRATOR]).await
+    postgres::migrate(
+        owner_url,
+        &[&outbox::MIGRATOR, &idempotency::MIGRATOR, &erasure::MIGRATOR, &MIGRATOR],
+    )
+    .await
 }
 
 /// Serves until `shutdown`.
@@ -55,15 +61,12 @@ pub async fn run_with(
     let pool = postgres::connect(database_url, config.database_max_connections, service.metrics()).await?;
     let nats = outbox::connect_nats(&config.nats_url).await?;
 
-    let relay = Relay::new(
-        pool.clone(),
-        nats.clone(),
-        NAME,
-        outbox::Metrics::register(service.metrics()),
-    );
+    let outbox_metrics = outbox::Metrics::register(service.metrics());
+    let relay = Relay::new(pool.clone(), nats.clone(), NAME, outbox_metrics.clone());
     let waker = relay.waker();
     service.spawn("outbox relay", relay.run(service.shutdown()));
     service.spawn("idempotency keys", idempotency::sweep(pool.clone(), service.shutdown()));
+    erasure::start(&service, &pool, &nats, outbox_metrics, erase::NAMES, EraseBookmarks);
     let search = follow(&service, &pool, nats, config.index_folder);
     let bookmarks = Bookmarks {
         pool: pool.clone(),

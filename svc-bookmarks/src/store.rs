@@ -2,6 +2,7 @@
 
 mod batches;
 mod collections;
+mod erase;
 mod lists;
 mod reads;
 mod rebuild;
@@ -10,6 +11,7 @@ mod writes;
 pub use self::{
     batches::{keep_response, response_of},
     collections::{CollectionIds, ensure_collections},
+    erase::erase,
     lists::{list_collections, list_tags},
     reads::{Cursor, count, find_by_identities, find_for_update, get, get_many, list, ping},
     rebuild::{next_owners, page_by_id, version_of},

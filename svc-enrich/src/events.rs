@@ -39,6 +39,8 @@ impl Handler for Proposer {
             DELETED => handle_deleted(connection, event, clock::now()).await,
             // Proposals say which version they were made from; a change of the owner's makes no new ones.
             UPDATED => Ok(()),
+            // What was the owner's is deleted by the word of svc-auth, not by this one.
+            erasure::ANSWER => Ok(()),
             unknown => bail!("an event of the unknown type {unknown}"),
         }
     }

@@ -1,6 +1,7 @@
 //! Proposes tags and a summary for bookmarks, from the text that they already have.
 
 mod config;
+mod erase;
 mod error;
 mod events;
 mod extract;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, NAME};
 
-use crate::{events::Proposer, grpc::Enrichments};
+use crate::{erase::EraseEnrichments, events::Proposer, grpc::Enrichments};
 
 const CONSUMER: &str = "svc-enrich-bookmarks";
 const BOOKMARK_EVENTS: &str = "evt.bookmarks.>";
@@ -29,7 +30,7 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Brings the schema up to date, as the role that owns it.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
-    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &MIGRATOR]).await
+    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &erasure::MIGRATOR, &MIGRATOR]).await
 }
 
 /// Serves until `shutdown`.
@@ -67,8 +68,16 @@ async fn consume(service: &Service, config: &Config, pool: &PgPool) -> anyhow::R
         ..ConsumerConfig::new(CONSUMER, BOOKMARK_EVENTS)
     };
     let handler = Arc::new(Proposer);
-    let consumer = outbox::consume(consumer, pool.clone(), nats, handler, metrics, service.shutdown());
+    let consumer = outbox::consume(
+        consumer,
+        pool.clone(),
+        nats.clone(),
+        handler,
+        metrics.clone(),
+        service.shutdown(),
+    );
     service.spawn("consumer of bookmarks", consumer);
+    erasure::start(service, pool, &nats, metrics, erase::NAMES, EraseEnrichments);
     Ok(())
 }
 

@@ -109,3 +109,11 @@ pub(crate) async fn forget(
     .await?;
     Ok(())
 }
+
+/// Deletes all proposals for the owner; answers how many there were.
+pub(crate) async fn erase(connection: &mut PgConnection, owner: Uuid) -> sqlx::Result<u64> {
+    let erased = sqlx::query!("DELETE FROM enrichments WHERE owner_id = $1", owner)
+        .execute(connection)
+        .await?;
+    Ok(erased.rows_affected())
+}

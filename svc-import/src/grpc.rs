@@ -123,6 +123,8 @@ impl Imports {
         let begun = self.begin_import(owner, &received).await;
         let is_unneeded = match &begun {
             Ok(import) => import.id != received.import_id.to_string(),
+            // Nobody's any more: the account was deleted while the file came in.
+            Err(idempotency::Error::Database(error)) if postgres::is_owner_deleted(error) => true,
             // It may have been committed all the same; what nobody needs goes with old files.
             Err(idempotency::Error::Database(_)) => false,
             Err(_) => true,

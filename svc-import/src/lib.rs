@@ -3,6 +3,7 @@
 mod bookmarks;
 mod config;
 mod domain;
+mod erase;
 mod events;
 mod failure;
 mod grpc;
@@ -21,13 +22,13 @@ use bookmesh_proto::imports::v1::import_service_server::ImportServiceServer;
 use outbox::{ConsumerConfig, Relay};
 use secrecy::ExposeSecret;
 use service::{Routes, Service, client::InternalClient, identity::Verifier, postgres};
-use sqlx::migrate::Migrator;
+use sqlx::{PgPool, migrate::Migrator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bookmarks::Bookmarks, grpc::Imports, objects::Objects, sweeper::Sweeper, task_events::TaskEvents, tasks::Tasks,
-    worker::Worker,
+    bookmarks::Bookmarks, erase::EraseImports, grpc::Imports, objects::Objects, sweeper::Sweeper,
+    task_events::TaskEvents, tasks::Tasks, worker::Worker,
 };
 
 pub use crate::config::{Config, Limits, NAME};
@@ -36,7 +37,11 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Brings the schema up to date, as the role that owns it.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
-    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &idempotency::MIGRATOR, &MIGRATOR]).await
+    postgres::migrate(
+        owner_url,
+        &[&outbox::MIGRATOR, &idempotency::MIGRATOR, &erasure::MIGRATOR, &MIGRATOR],
+    )
+    .await
 }
 
 /// Serves until the shutdown, trusting the tokens that svc-auth vouches for.
@@ -88,15 +93,11 @@ pub async fn run_with(
         tasks: tasks.clone(),
     };
     service.spawn("sweeper", sweeper.run(service.shutdown()));
-    let task_events = outbox::consume(
-        ConsumerConfig::new("svc-import-tasks", "evt.task.>"),
-        pool.clone(),
-        nats,
-        Arc::new(TaskEvents),
-        outbox_metrics,
-        service.shutdown(),
-    );
-    service.spawn("task events", task_events);
+    let erase = EraseImports {
+        objects: objects.clone(),
+    };
+    erasure::start(&service, &pool, &nats, outbox_metrics.clone(), erase::NAMES, erase);
+    follow_tasks(&service, &pool, nats, outbox_metrics);
 
     let imports = Imports {
         pool,
@@ -107,6 +108,18 @@ pub async fn run_with(
     service
         .serve(listener, verifier, Routes::new(ImportServiceServer::new(imports)))
         .await
+}
+
+fn follow_tasks(service: &Service, pool: &PgPool, nats: async_nats::Client, metrics: outbox::Metrics) {
+    let task_events = outbox::consume(
+        ConsumerConfig::new("svc-import-tasks", "evt.task.>"),
+        pool.clone(),
+        nats,
+        Arc::new(TaskEvents),
+        metrics,
+        service.shutdown(),
+    );
+    service.spawn("task events", task_events);
 }
 
 fn client(config: &Config, address: &str, audience: &str) -> anyhow::Result<InternalClient> {

@@ -73,6 +73,22 @@ impl Objects {
         }
     }
 
+    /// Deletes all files of the owner; answers how many there were.
+    pub(crate) async fn delete_all(&self, owner: Uuid) -> anyhow::Result<u64> {
+        let mut files = self.0.list(Some(&Path::from(format!("{FOLDER}/{owner}"))));
+        let mut deleted = 0;
+        while let Some(file) = files.try_next().await.context("listing the files of a user")? {
+            match self.0.delete(&file.location).await {
+                Ok(()) => deleted += 1,
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => {
+                    return Err(anyhow::Error::new(error).context(format!("deleting {}", file.location)));
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
     /// Deletes the files of imports that are long over, and those that a crash left without an import.
     pub(crate) async fn delete_older(&self, age: Duration, now: OffsetDateTime) -> anyhow::Result<usize> {
         let limit = (now - age).unix_timestamp();
@@ -133,7 +149,10 @@ fn open_folder(url: &Url) -> anyhow::Result<LocalFileSystem> {
         .ok()
         .with_context(|| format!("{url} names no folder of this machine"))?;
     fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
-    LocalFileSystem::new_with_prefix(&folder).with_context(|| format!("opening the folder {}", folder.display()))
+    let store = LocalFileSystem::new_with_prefix(&folder)
+        .with_context(|| format!("opening the folder {}", folder.display()))?;
+    // A user's folder has the user's id: it goes with its last file.
+    Ok(store.with_automatic_cleanup(true))
 }
 
 fn open_bucket(url: &Url) -> anyhow::Result<PrefixStore<object_store::aws::AmazonS3>> {

@@ -215,3 +215,17 @@ pub(crate) async fn end(
     .await?;
     record.map(ImportRecord::into_import).transpose()
 }
+
+/// Deletes all imports of the owner with what belongs to them; answers how many imports and rows there were.
+pub(crate) async fn erase(connection: &mut PgConnection, owner: Uuid) -> sqlx::Result<(u64, u64)> {
+    let rows = sqlx::query!(
+        "DELETE FROM import_rows WHERE owner_id = $1 AND import_id IN (SELECT id FROM imports WHERE owner_id = $1)",
+        owner
+    )
+    .execute(&mut *connection)
+    .await?;
+    let imports = sqlx::query!("DELETE FROM imports WHERE owner_id = $1", owner)
+        .execute(connection)
+        .await?;
+    Ok((imports.rows_affected(), rows.rows_affected()))
+}

@@ -2,6 +2,7 @@
 
 mod config;
 mod domain;
+mod erase;
 mod error;
 mod events;
 mod grpc;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::config::Config;
 use crate::{
+    erase::EraseTasks,
     grpc::{Internal, Public},
     metrics::Metrics,
     sweeper::Sweeper,
@@ -34,7 +36,7 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Brings the schema up to date, as the role that owns it.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<()> {
-    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &MIGRATOR]).await
+    postgres::migrate(owner_url, &[&outbox::MIGRATOR, &erasure::MIGRATOR, &MIGRATOR]).await
 }
 
 /// Serves until `shutdown`.
@@ -58,11 +60,12 @@ pub async fn run_with(
     let metrics = Metrics::register(service.metrics());
 
     let outbox_metrics = outbox::Metrics::register(service.metrics());
-    let relay = Relay::new(pool.clone(), nats.clone(), NAME, outbox_metrics);
+    let relay = Relay::new(pool.clone(), nats.clone(), NAME, outbox_metrics.clone());
     let waker = relay.waker();
     service.spawn("relay", relay.run(service.shutdown()));
     let sweeper = Sweeper::new(pool.clone(), waker.clone(), metrics.clone());
     service.spawn("sweeper", sweeper.run(service.shutdown()));
+    erasure::start(&service, &pool, &nats, outbox_metrics, erase::NAMES, EraseTasks);
     let watcher = Watcher::new(pool.clone(), nats);
 
     add_readiness(&service, pool.clone());

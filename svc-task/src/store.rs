@@ -115,6 +115,14 @@ pub(crate) async fn reach(pool: &PgPool) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Deletes all tasks of the owner; answers how many there were.
+pub(crate) async fn erase(connection: &mut PgConnection, owner: Uuid) -> sqlx::Result<u64> {
+    let erased = sqlx::query!("DELETE FROM tasks WHERE owner_id = $1", owner)
+        .execute(connection)
+        .await?;
+    Ok(erased.rows_affected())
+}
+
 /// The changes that an event allows, as two columns: the state machine's word, for the statement to be guarded by.
 fn moves(event: Event) -> (Vec<String>, Vec<String>) {
     let allowed = State::ALL

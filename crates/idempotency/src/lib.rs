@@ -2,6 +2,7 @@
 //! at [`NamedRequest`].
 
 mod error;
+mod forget;
 mod store;
 mod sweep;
 
@@ -11,7 +12,7 @@ use service::{check, status::Violation};
 use sqlx::{PgConnection, migrate::Migrator};
 use uuid::Uuid;
 
-pub use crate::{error::Error, sweep::sweep};
+pub use crate::{error::Error, forget::forget_owner, sweep::sweep};
 
 /// The table, to be made in the schema of the service that uses this crate.
 pub static MIGRATOR: Migrator = sqlx::migrate!();

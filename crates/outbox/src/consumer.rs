@@ -167,8 +167,12 @@ impl<H: Handler> Consumer<H> {
         if !store::note_handled(&mut transaction, self.config.durable, event.id).await? {
             return Ok(Outcome::Duplicate);
         }
-        self.handler.handle(&mut transaction, event).await?;
-        transaction.commit().await?;
+        match self.handler.handle(&mut transaction, event).await {
+            Ok(()) => transaction.commit().await?,
+            // What comes late for an owner who was deleted must not bring anything back: it is dropped, and not kept as a letter.
+            Err(error) if is_of_deleted_owner(&error) => return Ok(Outcome::OwnerDeleted),
+            Err(error) => return Err(error),
+        }
         Ok(Outcome::Applied)
     }
 
@@ -241,6 +245,10 @@ impl<H: Handler> Consumer<H> {
 
 fn is_database_away(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(service::postgres::is_unavailable)
+}
+
+fn is_of_deleted_owner(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(service::postgres::is_owner_deleted)
 }
 
 fn readable(headers: &HeaderMap) -> BTreeMap<String, String> {

@@ -6,6 +6,7 @@
 
 mod consumer;
 mod event;
+mod forget;
 mod headers;
 mod jobs;
 mod metrics;
@@ -21,6 +22,7 @@ use sqlx::migrate::Migrator;
 pub use crate::{
     consumer::{ConsumerConfig, Handler, consume},
     event::Event,
+    forget::{forget_owner, forget_published, purge},
     jobs::{JobMessage, Jobs},
     metrics::Metrics,
     nats::connect_nats,

@@ -33,6 +33,7 @@ struct HandledLabels {
 pub(crate) enum Outcome {
     Applied,
     Duplicate,
+    OwnerDeleted,
     Retried,
     DeadLettered,
 }
@@ -78,6 +79,7 @@ impl Metrics {
         let outcome = match outcome {
             Outcome::Applied => "applied",
             Outcome::Duplicate => "duplicate",
+            Outcome::OwnerDeleted => "owner_deleted",
             Outcome::Retried => "retried",
             Outcome::DeadLettered => "dead_lettered",
         };

@@ -14,7 +14,7 @@ use tonic::Status;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{metrics::Metrics, status};
+use crate::{identity::Refusal, metrics::Metrics, status};
 
 /// A call that waits longer for a connection had better be tried again later.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -22,6 +22,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(100);
 /// A connection that was idle for longer may have been cut by the network; asking costs it one round trip.
 const TRUSTED_IDLE: Duration = Duration::from_secs(10);
+/// What a write for an owner who was deleted is refused with: `refuse_deleted_owner()` of the crate erasure.
+const OWNER_DELETED: &str = "BM001";
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A pool on a database that answers: waits for one that is starting, up to 30 seconds.
@@ -97,7 +99,16 @@ pub fn status(error: Error) -> Status {
         tracing::warn!(error = %error, "the database is not available");
         return status::unavailable("the database is not available", RETRY_AFTER);
     }
+    if is_owner_deleted(&error) {
+        return Refusal::SessionEnded.status();
+    }
     status::internal(&anyhow::Error::new(error).context("asking the database"))
+}
+
+/// Whether a write was refused because its owner was deleted. Whoever calls for that owner has a token of a session that has
+/// ended, and this process has not heard of it yet.
+pub fn is_owner_deleted(error: &Error) -> bool {
+    matches!(error, Error::Database(database) if database.code().as_deref() == Some(OWNER_DELETED))
 }
 
 /// Whether the error says that the database is busy, starting, stopping or out of reach.

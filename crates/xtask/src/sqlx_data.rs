@@ -40,11 +40,18 @@ const IDEMPOTENCY: Queries = Queries {
     schema: "idempotency",
 };
 
-const SHARED: [Queries; 2] = [OUTBOX, IDEMPOTENCY];
+const ERASURE: Queries = Queries {
+    package: "erasure",
+    folder: "crates/erasure",
+    schema: "erasure",
+};
 
-const CRATES: [Queries; 7] = [
+const SHARED: [Queries; 3] = [OUTBOX, IDEMPOTENCY, ERASURE];
+
+const CRATES: [Queries; 8] = [
     OUTBOX,
     IDEMPOTENCY,
+    ERASURE,
     Queries {
         package: "svc-auth",
         folder: "svc-auth",

@@ -5,9 +5,9 @@ mod lists;
 
 use bookmesh_proto::auth::v1::{
     DisableUserRequest, EnableUserRequest, EndUserSessionsRequest, EndUserSessionsResponse, ForcePasswordResetRequest,
-    GetUserRequest, ListUserAuditEventsRequest, ListUserAuditEventsResponse, ListUserSessionsRequest,
-    ListUserSessionsResponse, ListUsersRequest, ListUsersResponse, ManagedUser, SetUserRoleRequest,
-    admin_service_server::AdminService, managed_user,
+    GetUserRequest, ListDeletionsRequest, ListDeletionsResponse, ListUserAuditEventsRequest,
+    ListUserAuditEventsResponse, ListUserSessionsRequest, ListUserSessionsResponse, ListUsersRequest,
+    ListUsersResponse, ManagedUser, SetUserRoleRequest, admin_service_server::AdminService, managed_user,
 };
 use service::{
     caller::{self, UserCaller},
@@ -89,6 +89,15 @@ impl AdminService for Auth {
     ) -> Result<Response<EndUserSessionsResponse>, Status> {
         let admin = Admin::of(self, &request)?;
         let answer = accounts::end_sessions(&admin, &request.into_inner().id).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_deletions(
+        &self,
+        request: Request<ListDeletionsRequest>,
+    ) -> Result<Response<ListDeletionsResponse>, Status> {
+        let admin = Admin::of(self, &request)?;
+        let answer = lists::deletions(&admin, &request.into_inner()).await?;
         Ok(Response::new(answer))
     }
 

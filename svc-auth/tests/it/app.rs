@@ -167,6 +167,8 @@ pub(crate) fn environment(database: &TestDatabase, keys: &Path, redis_url: &str)
         ("AUTH_MAIL_FOLDER", path(keys.join("mail"))),
         ("AUTH_PUBLIC_URL", "http://127.0.0.1:8080".to_owned()),
         ("AUTH_MASTER_KEY", path(keys::master_key(keys))),
+        // Nobody is there: a durable consumer is one for all who share a server. Whoever is about events brings their own.
+        ("BOOKMESH_NATS_URL", "nats://127.0.0.1:1".to_owned()),
         ("BOOKMESH_REDIS_URL", redis_url.to_owned()),
         ("BOOKMESH_SERVICE_KEYS", path(keys::public_keys(keys))),
     ]

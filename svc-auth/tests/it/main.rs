@@ -10,6 +10,7 @@ mod authenticator;
 mod challenges;
 mod confirmations;
 mod email_changes;
+mod deletion;
 mod endings;
 mod flood;
 mod invitations;

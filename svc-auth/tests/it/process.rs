@@ -46,6 +46,7 @@ fn every_bad_variable_is_reported_at_once_with_exit_code_64() {
         "AUTH_MAIL_SMTP_URL",
         "AUTH_MASTER_KEY",
         "AUTH_PUBLIC_URL",
+        "BOOKMESH_NATS_URL",
         "BOOKMESH_REDIS_URL",
         "BOOKMESH_SERVICE_KEYS",
     ];

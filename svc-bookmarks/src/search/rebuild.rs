@@ -27,7 +27,8 @@ pub(super) struct Rebuild<'a> {
 
 impl Rebuild<'_> {
     /// Answers none when it was stopped on the way.
-    pub(super) async fn run(&self, mut writer: Writer) -> anyhow::Result<Option<Writer>> {
+    pub(super) async fn run(&self, writer: Writer) -> anyhow::Result<Option<Writer>> {
+        let mut writer = self.forget_deleted_owners(writer).await?;
         let mut uncommitted = 0;
         let mut reached = Vec::new();
         let mut last = Uuid::nil();
@@ -54,6 +55,23 @@ impl Rebuild<'_> {
         let writer = blocking(writer, |writer| Ok(writer.commit(None)?)).await?;
         self.search.progress.advance(reached);
         Ok(Some(writer))
+    }
+
+    /// They are no longer among the owners, and an index that was away may still have what was theirs.
+    async fn forget_deleted_owners(&self, mut writer: Writer) -> anyhow::Result<Writer> {
+        let mut last = Uuid::nil();
+        loop {
+            let owners = erasure::deleted_owners(self.pool, last, OWNERS)
+                .await
+                .context("listing deleted owners")?;
+            let Some(newest) = owners.last() else { return Ok(writer) };
+            last = *newest;
+            writer = blocking(writer, move |writer| {
+                owners.into_iter().for_each(|owner| writer.forget(owner));
+                Ok(())
+            })
+            .await?;
+        }
     }
 
     async fn owner(&self, mut writer: Writer, owner: Uuid, written: &mut usize) -> anyhow::Result<(Writer, i64)> {

@@ -137,6 +137,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Takes out all that is the owner's, marks of deleted bookmarks too.
+    pub(super) fn forget(&mut self, owner: Uuid) {
+        self.writer.delete_term(self.fields.writer_term(owner));
+    }
+
     /// Makes what was written findable, together with its place in the stream; without a place the index counts as
     /// incomplete.
     pub(super) fn commit(&mut self, checkpoint: Option<Checkpoint>) -> tantivy::Result<()> {

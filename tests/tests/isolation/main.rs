@@ -28,7 +28,12 @@ async fn no_rpc_shows_or_changes_what_is_anothers() -> Result<()> {
         let with_hers = call(&bob, &rule, |collection| ids[collection].clone()).await?;
         let with_unknown = call(&bob, &rule, |_| UNKNOWN_ID.to_owned()).await?;
 
-        if rule.path.contains('{') {
+        if rule.path.starts_with("/v1/admin/") {
+            for answer in [&with_hers, &with_unknown] {
+                assert_eq!(answer.0, 403, "{} {} answered {}", rule.verb, rule.path, answer.1);
+                assert_eq!(answer.1["code"], "PERMISSION_DENIED", "{}", answer.1);
+            }
+        } else if rule.path.contains('{') {
             assert_eq!(with_hers.0, 404, "{} {} answered {}", rule.verb, rule.path, with_hers.1);
             assert_eq!(
                 with_unknown.0, 404,
@@ -80,6 +85,8 @@ async fn no_rpc_of_a_service_shows_or_changes_what_is_anothers() -> Result<()> {
                 "{} with a user's token: {code:?}",
                 method.full_name()
             );
+        } else if method.parent_service().name() == "AdminService" {
+            assert_eq!(code, Some(Code::PermissionDenied), "{}", method.full_name());
         } else if has_id(&method) {
             assert_eq!(code, Some(Code::NotFound), "{} with another's id", method.full_name());
         }
@@ -131,7 +138,8 @@ async fn an_api_token_is_its_users_and_reaches_nothing_of_identity() -> Result<(
     Ok(())
 }
 
-/// Gives the user a bookmark, an import, a task, an API token and an invitation; answers their ids by the collection in their path.
+/// Gives the user a bookmark, an import, a task, an API token and an invitation; answers their ids and the user's own by the collection
+/// in their path.
 async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
     let html = Export::generate(
         "hers",
@@ -154,7 +162,9 @@ async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
     // Of the installation's first user, who is admin.
     let invitation = json!({"email": "grace@example.com"});
     let invitation = client.post("/v1/invitations", &invitation).await?.body;
+    let me = client.get("/v1/users/me").await?.body;
     Ok(BTreeMap::from([
+        ("users", text(&me, "id")),
         ("bookmarks", bookmark_id),
         ("imports", import_id),
         ("tasks", task_id),

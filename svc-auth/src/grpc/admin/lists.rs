@@ -1,11 +1,13 @@
 //! Accounts, and what belongs to one, a page at a time.
 
 use bookmesh_proto::auth::v1::{
-    AuditEvent, ListUserAuditEventsRequest, ListUserAuditEventsResponse, ListUserSessionsRequest,
-    ListUserSessionsResponse, ListUsersRequest, ListUsersResponse, ManagedUser, managed_user,
+    AuditEvent, Deletion, ListDeletionsRequest, ListDeletionsResponse, ListUserAuditEventsRequest,
+    ListUserAuditEventsResponse, ListUserSessionsRequest, ListUserSessionsResponse, ListUsersRequest,
+    ListUsersResponse, ManagedUser, deletion::Proof, managed_user,
 };
 use serde::Serialize;
-use service::{check, page};
+use service::{check, page, time::to_proto};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Admin, accounts, parse_user_id};
@@ -88,6 +90,43 @@ pub(super) async fn audit_events(
         audit_events: links.into_iter().map(AuditEvent::from).collect(),
         next_page_token,
     })
+}
+
+pub(super) async fn deletions(
+    admin: &Admin<'_>,
+    request: &ListDeletionsRequest,
+) -> Result<ListDeletionsResponse, Error> {
+    let size = page::page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)?;
+    let query = ["deletions"];
+    let before: Option<Uuid> = page::decode(&request.page_token, &query)?;
+
+    let mut transaction = admin.begin(Action::DeletionsListed).await?;
+    let found = store::list_deletions(&mut transaction, before, size + 1).await?;
+    admin.commit(transaction, Action::DeletionsListed, None).await?;
+
+    let (deletions, next_page_token) = cut_page(found, size, &query, |deletion| deletion.id);
+    Ok(ListDeletionsResponse {
+        deletions: deletions.into_iter().map(Deletion::from).collect(),
+        next_page_token,
+    })
+}
+
+impl From<store::Deletion> for Deletion {
+    fn from(deletion: store::Deletion) -> Deletion {
+        let moment =
+            |microseconds: i64| OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds) * 1_000).ok();
+        let proofs = deletion.proofs.into_iter().map(|proof| Proof {
+            service: proof.service,
+            done_time: moment(proof.done_microseconds).map(to_proto),
+            counts: proof.counts.into_iter().collect(),
+        });
+        Deletion {
+            user_id: deletion.user_id.to_string(),
+            request_time: Some(to_proto(deletion.requested_at)),
+            complete_time: deletion.completed_at.map(to_proto),
+            proofs: proofs.collect(),
+        }
+    }
 }
 
 /// One more than the page was asked for: what is beyond tells that there is a next page.

@@ -110,6 +110,10 @@ pub(super) fn apply(writer: &mut Writer, gathered: &[Event], unreadable: &Counte
             match change {
                 Change::Saved(bookmark) => writer.put(event.owner_id, &bookmark),
                 Change::Deleted { id, version } => writer.delete(event.owner_id, id, version),
+                Change::OwnerDeleted => {
+                    writer.forget(event.owner_id);
+                    Ok(())
+                }
             }
             .context("writing the index")?;
         }
