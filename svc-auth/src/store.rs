@@ -37,7 +37,7 @@ pub(crate) use admin::{
 pub(crate) use api_tokens::{
     count_api_tokens, insert_api_token, list_api_tokens, look_up_api_token, note_api_token_use, revoke_api_token,
 };
-pub(crate) use audit::{append_event, links_after, list_events};
+pub(crate) use audit::{StoredLink, append_event, audit_head, links_after, links_for_admin, list_events};
 pub(crate) use challenges::{
     Shown, delete_challenge, insert_challenge, lock_challenge, session_is_stepped_up, step_session_up,
     strengthen_session,

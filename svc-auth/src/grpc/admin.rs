@@ -1,13 +1,15 @@
 //! AdminService: what admins see of accounts, and do to them. Each call is one transaction that ends with its audit event.
 
 mod accounts;
+mod export;
 mod lists;
 
 use bookmesh_proto::auth::v1::{
-    DisableUserRequest, EnableUserRequest, EndUserSessionsRequest, EndUserSessionsResponse, ForcePasswordResetRequest,
-    GetUserRequest, ListDeletionsRequest, ListDeletionsResponse, ListUserAuditEventsRequest,
-    ListUserAuditEventsResponse, ListUserSessionsRequest, ListUserSessionsResponse, ListUsersRequest,
-    ListUsersResponse, ManagedUser, SetUserRoleRequest, admin_service_server::AdminService, managed_user,
+    AuditLink, DisableUserRequest, EnableUserRequest, EndUserSessionsRequest, EndUserSessionsResponse,
+    ExportAuditEventsRequest, ForcePasswordResetRequest, GetUserRequest, ListDeletionsRequest, ListDeletionsResponse,
+    ListUserAuditEventsRequest, ListUserAuditEventsResponse, ListUserSessionsRequest, ListUserSessionsResponse,
+    ListUsersRequest, ListUsersResponse, ManagedUser, SetUserRoleRequest, admin_service_server::AdminService,
+    managed_user,
 };
 use service::{
     caller::{self, UserCaller},
@@ -16,6 +18,7 @@ use service::{
 };
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
@@ -99,6 +102,17 @@ impl AdminService for Auth {
         let admin = Admin::of(self, &request)?;
         let answer = lists::deletions(&admin, &request.into_inner()).await?;
         Ok(Response::new(answer))
+    }
+
+    type ExportAuditEventsStream = ReceiverStream<Result<AuditLink, Status>>;
+
+    async fn export_audit_events(
+        &self,
+        request: Request<ExportAuditEventsRequest>,
+    ) -> Result<Response<Self::ExportAuditEventsStream>, Status> {
+        let admin = Admin::of(self, &request)?;
+        let links = export::begin(&admin, &request.into_inner()).await?;
+        Ok(Response::new(links))
     }
 
     async fn list_user_audit_events(

@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use bookmesh_proto::auth::v1::{
-    AuditEvent, DisableUserRequest, EnableUserRequest, EndUserSessionsRequest, ForcePasswordResetRequest,
-    GetUserRequest, ListUserAuditEventsRequest, ListUserSessionsRequest, ListUsersRequest, ListUsersResponse,
-    ManagedUser, SessionTokens, SetUserRoleRequest,
+    AuditEvent, AuditLink, DisableUserRequest, EnableUserRequest, EndUserSessionsRequest, ExportAuditEventsRequest,
+    ForcePasswordResetRequest, GetUserRequest, ListUserAuditEventsRequest, ListUserSessionsRequest, ListUsersRequest,
+    ListUsersResponse, ManagedUser, SessionTokens, SetUserRoleRequest,
     admin_service_client::AdminServiceClient,
     audit_event::{Action, Outcome},
     managed_user::{Role, State},
@@ -93,6 +93,23 @@ async fn events_about(app: &TestApp, token: &str, id: &str) -> Result<Vec<AuditE
     Ok(answer.into_inner().audit_events)
 }
 
+/// As far as it came, and how it ended.
+async fn export(app: &TestApp, token: &str, after_sequence: i64) -> (Vec<AuditLink>, Option<Status>) {
+    let request = with_token(ExportAuditEventsRequest { after_sequence }, token);
+    let mut stream = match admin(app).export_audit_events(request).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => return (Vec::new(), Some(status)),
+    };
+    let mut links = Vec::new();
+    loop {
+        match stream.message().await {
+            Ok(Some(link)) => links.push(link),
+            Ok(None) => return (links, None),
+            Err(status) => return (links, Some(status)),
+        }
+    }
+}
+
 /// What every RPC of the service answers to a token.
 async fn everything(app: &TestApp, token: &str, id: &str) -> Vec<(Code, String)> {
     vec![
@@ -105,6 +122,7 @@ async fn everything(app: &TestApp, token: &str, id: &str) -> Vec<(Code, String)>
         reason(sessions_of(app, token, id).await),
         reason(end_sessions(app, token, id).await),
         reason(events_about(app, token, id).await),
+        reason(Err::<(), _>(export(app, token, 0).await.1.unwrap())),
     ]
 }
 
@@ -244,7 +262,7 @@ async fn a_role_that_was_taken_counts_for_nothing_at_once_whatever_the_token_say
     }
     let events = events_about(&app, &ada.access_token, &user_id(&bob)).await.unwrap();
     let refused = events.iter().filter(|event| event.outcome() == Outcome::Refused);
-    assert_eq!(refused.count(), 9, "each refusal is noted");
+    assert_eq!(refused.count(), 10, "each refusal is noted");
 }
 
 #[tokio::test]
@@ -506,4 +524,78 @@ async fn an_operator_makes_an_admin_by_address_and_that_is_noted() {
         ("", "svc-auth make-admin")
     );
     drop(ada);
+}
+
+#[tokio::test]
+async fn an_export_is_the_chain_as_it_is_stored_from_wherever_a_copy_ends() {
+    let app = TestApp::start().await;
+    let (ada, _) = ada_and_bob(&app).await;
+    // More than a batch, and than what is sent ahead.
+    app.run_as_admin(
+        "INSERT INTO audit_events (sequence, id, action, outcome, address, user_agent, created_at, hash)
+         SELECT (SELECT max(sequence) FROM audit_events) + number, gen_random_uuid(), 'LOG_IN', 'REFUSED', '', '', now(),
+                sha256(number::text::bytea)
+         FROM generate_series(1, 1200) AS number",
+    )
+    .await;
+
+    let (all, end) = export(&app, &ada.access_token, 0).await;
+    let (rest, _) = export(&app, &ada.access_token, 1_000).await;
+
+    assert!(end.is_none(), "{end:?}");
+    let stored = sqlx::query("SELECT sequence, id::text, hash FROM audit_events ORDER BY sequence");
+    let stored = stored.fetch_all(&mut app.admin().await).await.unwrap();
+    assert!(all.len() > 1_200);
+    for (link, row) in all.iter().zip(&stored) {
+        assert_eq!(link.sequence, row.get::<i64, _>(0));
+        assert_eq!(link.event.as_ref().unwrap().id, row.get::<String, _>(1));
+        assert_eq!(link.hash, row.get::<Vec<u8>, _>(2));
+    }
+    let last = all.last().unwrap().event.clone().unwrap();
+    assert_eq!(
+        last.action(),
+        Action::AuditEventsExported,
+        "it notes itself, and ends there"
+    );
+    assert_eq!(rest.first().unwrap().sequence, 1_001);
+    let negative = export(&app, &ada.access_token, -1).await.1.unwrap();
+    assert_eq!(violations(&negative), ["after_sequence must not be negative"]);
+}
+
+#[tokio::test]
+async fn an_export_ends_when_its_reader_is_no_admin_any_more() {
+    let app = TestApp::start().await;
+    let (ada, bob) = ada_and_bob(&app).await;
+    app.run_as_admin(
+        "INSERT INTO audit_events (sequence, id, action, outcome, address, user_agent, created_at, hash)
+         SELECT (SELECT max(sequence) FROM audit_events) + number, gen_random_uuid(), 'LOG_IN', 'REFUSED', '',
+                repeat('x', 500), now(), sha256(number::text::bytea)
+         FROM generate_series(1, 20000) AS number",
+    )
+    .await;
+    set_role(&app, &ada.access_token, &user_id(&bob), Role::Admin)
+        .await
+        .unwrap();
+    let bob = app.refresh(&bob.refresh_token).await.unwrap();
+    let request = with_token(ExportAuditEventsRequest::default(), &bob.access_token);
+    let mut stream = admin(&app).export_audit_events(request).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+
+    set_role(&app, &ada.access_token, &user_id(&bob), Role::User)
+        .await
+        .unwrap();
+
+    let mut seen = 1;
+    let end = loop {
+        match stream.message().await {
+            Ok(Some(_)) => seen += 1,
+            Ok(None) => panic!("the export goes on"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(
+        reason(Err::<(), _>(end)),
+        (Code::PermissionDenied, "ADMIN_REQUIRED".to_owned())
+    );
+    assert!(seen < 20_000, "what was sent ahead is bounded: {seen}");
 }

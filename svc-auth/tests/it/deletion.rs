@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     admin::admin,
     api_tokens::make,
-    app::{EMAIL, PASSWORD, TestApp, new_keys, reason, violations, with_token},
+    app::{PASSWORD, TestApp, new_keys, reason, violations, with_token},
 };
 
 const BOB: &str = "bob@example.com";
