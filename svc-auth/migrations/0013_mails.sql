@@ -3,7 +3,7 @@
 CREATE TABLE mails (
     id              uuid PRIMARY KEY,
     -- Whose change it tells of; nobody's when it goes to somebody without an account.
-    user_id         uuid,
+    user_id         uuid REFERENCES users (id) ON DELETE CASCADE,
     kind            text NOT NULL,
     -- An HMAC of the address, to count by.
     recipient       bytea NOT NULL CHECK (length(recipient) = 32),
@@ -23,6 +23,7 @@ CREATE TABLE mails (
 
 CREATE INDEX mails_due ON mails (next_attempt_at) WHERE done_at IS NULL;
 CREATE INDEX mails_recipient ON mails (recipient, kind, created_at);
+CREATE INDEX mails_user ON mails (user_id);
 CREATE INDEX mails_done ON mails (created_at) WHERE done_at IS NOT NULL;
 
 ALTER TABLE mails ENABLE ROW LEVEL SECURITY;

@@ -44,8 +44,7 @@ use bookmesh_proto::auth::v1::{
     api_token_service_server::ApiTokenServiceServer, audit_service_server::AuditServiceServer,
     auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
     challenge_service_server::ChallengeServiceServer, deletion_service_server::DeletionServiceServer,
-    invitation_service_server::InvitationServiceServer,
-    passkey_service_server::PasskeyServiceServer,
+    invitation_service_server::InvitationServiceServer, passkey_service_server::PasskeyServiceServer,
     second_factor_service_server::SecondFactorServiceServer, session_service_server::SessionServiceServer,
 };
 use outbox::{ConsumerConfig, Relay, Waker};
@@ -123,9 +122,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let keys = Arc::new(keys);
     service.spawn("signing keys", Arc::clone(&keys).keep_fresh(service.shutdown()));
     let redis = Arc::new(redis_link(&config, service.metrics())?);
-    let mails = mails(&config);
-    let mailer = mailer(&config, &pool, &mails, service.metrics())?;
-    service.spawn("mails", mailer.run(service.shutdown()));
+    let mails = start_mails(&service, &config, &pool)?;
     let auth = Arc::new(Auth {
         hasher: Hasher::new(
             Arc::clone(&config.master_key),
@@ -150,7 +147,13 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     service.spawn("uses of api tokens", writer.run(service.shutdown()));
     let internal = AuthInternal { pool, token_uses };
 
-    let routes = Routes::new(AuthServiceServer::from_arc(Arc::clone(&auth)))
+    service
+        .serve(listener, verifier(&config, keys), routes(auth, internal))
+        .await
+}
+
+fn routes(auth: Arc<Auth>, internal: AuthInternal) -> Routes {
+    Routes::new(AuthServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SessionServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(ApiTokenServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(AccountServiceServer::from_arc(Arc::clone(&auth)))
@@ -161,8 +164,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         .add_service(AuditServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(AdminServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(DeletionServiceServer::from_arc(auth))
-        .add_service(AuthInternalServiceServer::new(internal));
-    service.serve(listener, verifier(&config, keys), routes).await
+        .add_service(AuthInternalServiceServer::new(internal))
 }
 
 /// Events go out, and what services answer comes in; both wait while NATS is away, and nothing else does.
@@ -212,6 +214,14 @@ fn relying_party(config: &Config) -> anyhow::Result<RelyingParty> {
     let (id, origin) = (&config.passkey_rp_id, &config.passkey_origin);
     RelyingParty::new(id, origin, Arc::clone(&config.master_key))
         .context("reading AUTH_PASSKEY_RP_ID and AUTH_PASSKEY_ORIGIN")
+}
+
+/// What is put into the queue is sent from now on.
+fn start_mails(service: &Service, config: &Config, pool: &PgPool) -> anyhow::Result<Mails> {
+    let mails = mails(config);
+    let mailer = mailer(config, pool, &mails, service.metrics())?;
+    service.spawn("mails", mailer.run(service.shutdown()));
+    Ok(mails)
 }
 
 fn mails(config: &Config) -> Mails {

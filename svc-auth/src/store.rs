@@ -5,11 +5,11 @@ mod admin;
 mod api_tokens;
 mod audit;
 mod challenges;
+mod deletions;
 mod factors;
 mod invitations;
 mod mail_tokens;
 mod mails;
-mod deletions;
 mod own_sessions;
 mod passkeys;
 mod passwords;
@@ -42,6 +42,10 @@ pub(crate) use challenges::{
     Shown, delete_challenge, insert_challenge, lock_challenge, session_is_stepped_up, step_session_up,
     strengthen_session,
 };
+pub(crate) use deletions::{
+    Deletion, ask_again, complete_deletion, delete_user, insert_deletion, list_deletions, note_proof,
+    overdue_deletions, prune_ended_ids,
+};
 pub(crate) use factors::{
     Enrolment, LockedTotp, confirm_totp, delete_orphaned_recovery_codes, delete_totp, enrol_totp, has_second_factor,
     lock_pending_totp, lock_totp, note_wrong_code, redeem_recovery_code, replace_recovery_codes, second_factors,
@@ -58,9 +62,6 @@ pub(crate) use mail_tokens::{
 pub(crate) use mails::{
     NewMailRow, TakenMail, begin_as_sender, count_mails, finish_mail, put_mail, put_off_mail, sweep_mails, take_mails,
     waiting_mails,
-pub(crate) use deletions::{
-    Deletion, ask_again, complete_deletion, delete_user, insert_deletion, list_deletions, note_proof,
-    overdue_deletions, prune_ended_ids,
 };
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passkeys::{

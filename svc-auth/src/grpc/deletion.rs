@@ -8,16 +8,23 @@ use service::{
 use time::OffsetDateTime;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Auth, audit::note_alone, own_sessions::event_of, step_up};
+use super::{
+    Auth,
+    current_password::{self, Given},
+    own_sessions::event_of,
+    step_up,
+};
 use crate::{
     audit::Action,
     deletions,
     error::Error,
     origin::Origin,
-    password::Comparison,
     registration::{Password, named},
     store::{self, Login},
 };
+
+/// The field of the password that is to be shown.
+const CURRENT: &str = "current_password";
 
 #[async_trait]
 impl DeletionService for Auth {
@@ -35,13 +42,14 @@ async fn delete(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let password = named("current_password", Password::parse_given(request.current_password))?;
+    let password = named(CURRENT, Password::parse_given(request.current_password))?;
     let login = look_up(auth, caller, origin, now).await?;
-    if auth.hasher.compare(password, Some(login.stored.clone())).await? == Comparison::Wrong {
-        note_alone(auth, event_of(caller, Action::UserDeleted, origin, now).refused()).await?;
-        tracing::info!(user.id = %caller.user_id, "deletion of an account refused");
-        return Err(Error::WrongPassword);
-    }
+    let refused = event_of(caller, Action::UserDeleted, origin, now).refused();
+    let given = Given {
+        password,
+        field: CURRENT,
+    };
+    current_password::require(auth, caller, given, &login, refused, now).await?;
     // Hashing may have waited; the account ends now.
     apply(auth, caller, &login, origin, clock::now()).await
 }
@@ -65,7 +73,7 @@ async fn apply(
 
     let mut transaction = step_up::begin(auth, caller, Action::UserDeleted, origin, now).await?;
     let ended = store::delete_user(&mut transaction, login, now).await?;
-    let ended = ended.ok_or(Error::WrongPassword)?;
+    let ended = ended.ok_or(Error::WrongPassword { field: CURRENT })?;
     store::insert_deletion(&mut transaction, id::generate(), user_id, now).await?;
     deletions::put_user_deleted(&mut transaction, user_id, 1, now).await?;
     let event = event_of(caller, Action::UserDeleted, origin, now);

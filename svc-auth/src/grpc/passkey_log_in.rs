@@ -56,6 +56,7 @@ pub(super) async fn log_in(
         user_id,
         password_version: login.password_version,
         authentication: Authentication::by_passkey(now),
+        device: None,
         noted: right.noted,
     };
     let tokens = opening::open(auth, right.transaction, recognised, origin, now).await?;

@@ -96,7 +96,7 @@ impl Export {
 fn message(stored: StoredLink) -> AuditLink {
     AuditLink {
         sequence: stored.link.sequence,
-        hash: stored.hash.into(),
+        hash: stored.hash,
         event: Some(AuditEvent::from(stored.link)),
     }
 }
