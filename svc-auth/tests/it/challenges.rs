@@ -226,7 +226,9 @@ async fn checklist_6_5_1_one_code_in_50_requests_at_once_opens_one_session() {
     assert_eq!(answers.iter().flatten().count(), 1);
     for refused in answers.into_iter().filter(Result::is_err) {
         let refused = reason(refused);
-        assert!(refused == wrong() || refused == too_many(), "{refused:?}");
+        // A busy database turns some away unseen.
+        let unseen = refused.0 == Code::Unavailable;
+        assert!(unseen || refused == wrong() || refused == too_many(), "{refused:?}");
     }
 }
 
