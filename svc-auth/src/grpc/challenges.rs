@@ -7,6 +7,7 @@ use service::{caller, clock, id, postgres, status::Violation};
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 use tonic::{Request, Response, Status, async_trait};
+use uuid::Uuid;
 
 use super::{
     Auth,
@@ -20,7 +21,7 @@ use crate::{
     challenge::Challenge,
     error::Error,
     origin::Origin,
-    store::{self, Login, Shown},
+    store::{self, Shown},
 };
 
 #[async_trait]
@@ -41,25 +42,21 @@ impl ChallengeService for Auth {
     }
 }
 
-/// What a log-in with the right password gets when the account has a second factor: the refusal, with a challenge.
+/// What a log-in that has shown one factor gets when the account has a second factor: the refusal, with a challenge.
 pub(super) async fn issue(
     auth: &Auth,
     mut transaction: Transaction<'static, Postgres>,
-    login: &Login,
+    user_id: Uuid,
+    shown: &Shown,
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<Error, Error> {
-    let user_id = login.user_id;
     let challenge = Challenge {
         id: id::generate(),
         user_id,
     };
-    let shown = Shown {
-        password_version: login.password_version,
-        methods: Authentication::by_password(now).methods,
-    };
 
-    if !store::insert_challenge(&mut transaction, challenge, &shown, now).await? {
+    if !store::insert_challenge(&mut transaction, challenge, shown, now).await? {
         return Ok(Error::InvalidCredentials);
     }
     let factors = store::second_factors(&mut transaction, user_id).await?;

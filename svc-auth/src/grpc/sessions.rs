@@ -17,7 +17,7 @@ use crate::{
     refresh_token::{RefreshKey, RefreshToken},
     registration::{Email, Password},
     role::Role,
-    store::{self, EndReason, Login},
+    store::{self, EndReason, Login, Shown},
 };
 
 /// What was typed.
@@ -73,13 +73,18 @@ async fn open(
     if let Some(stronger) = &rehash {
         store::replace_password_hash(&mut transaction, user_id, &login.stored, stronger).await?;
     }
+    let authentication = Authentication::by_password(now);
     if store::has_second_factor(&mut transaction, user_id).await? {
-        return Err(challenges::issue(auth, transaction, &login, origin, now).await?);
+        let shown = Shown {
+            password_version: login.password_version,
+            methods: authentication.methods,
+        };
+        return Err(challenges::issue(auth, transaction, user_id, &shown, origin, now).await?);
     }
     let recognised = opening::Recognised {
         user_id,
         password_version: login.password_version,
-        authentication: Authentication::by_password(now),
+        authentication,
         device,
         noted: None,
     };
