@@ -37,6 +37,13 @@ pub(crate) struct StoredHash {
     pub pepper_id: String,
 }
 
+impl StoredHash {
+    /// Whether the account has a password: whoever logs in elsewhere need not have one.
+    pub(crate) fn is_some(&self) -> bool {
+        !self.phc.is_empty()
+    }
+}
+
 /// What comparing a password found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {
@@ -69,7 +76,7 @@ pub(crate) struct Hasher {
     strangers: Arc<Semaphore>,
     places: Arc<Semaphore>,
     known_places: Arc<Semaphore>,
-    /// Compared with when there is no account, so that the answer takes as long.
+    /// Compared with when there is no account or no password, so that the answer takes as long.
     decoy: StoredHash,
 }
 
@@ -103,7 +110,7 @@ impl Hasher {
             .await
     }
 
-    /// Compares with the stored hash of the account, or does the same work when there is none.
+    /// Compares with the stored hash of the account, or does the same work when there is no account or no password.
     pub(crate) async fn compare(
         &self,
         password: Password,
@@ -111,12 +118,13 @@ impl Hasher {
         place: Place,
     ) -> Result<Comparison, Error> {
         let (master_key, cost) = (Arc::clone(&self.master_key), self.cost);
-        let has_account = stored.is_some();
+        let stored = stored.filter(StoredHash::is_some);
+        let has_password = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
         let comparison = self
             .run(place, move || compare(&master_key, password.as_bytes(), &stored, cost))
             .await?;
-        Ok(if has_account { comparison } else { Comparison::Wrong })
+        Ok(if has_password { comparison } else { Comparison::Wrong })
     }
 
     /// The permits go along with the work: a caller who hangs up frees no core that is still hashing.
@@ -289,15 +297,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_an_account_no_password_is_right() {
+    async fn without_an_account_or_without_a_password_none_is_right() {
         let hasher = Hasher::new(master_key(), 1, COST).unwrap();
 
-        let comparison = hasher
-            .compare(password("anything"), None, hasher.enter(Caller::Stranger).unwrap())
-            .await
-            .unwrap();
+        let no_password = StoredHash {
+            phc: String::new(),
+            pepper_id: String::new(),
+        };
 
-        assert_eq!(comparison, Comparison::Wrong);
+        for stored in [None, Some(no_password)] {
+            let place = hasher.enter(Caller::Stranger).unwrap();
+            let comparison = hasher.compare(password("anything"), stored, place).await;
+            assert_eq!(comparison.unwrap(), Comparison::Wrong);
+        }
     }
 
     #[tokio::test]

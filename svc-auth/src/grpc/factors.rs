@@ -84,7 +84,13 @@ async fn get(auth: &Auth, caller: &UserCaller, now: OffsetDateTime) -> Result<pr
 
 async fn enrol(auth: &Auth, caller: &UserCaller, origin: &Origin, now: OffsetDateTime) -> Result<TotpEnrolment, Error> {
     let user = store::user_by_id(&auth.pool, caller.user_id).await?;
-    let account = user.ok_or(Error::UserNotFound)?.email;
+    let user = user.ok_or(Error::UserNotFound)?;
+    // Who comes from a provider may have no address, and an app shows a name.
+    let account = if user.email.is_empty() {
+        user.id.to_string()
+    } else {
+        user.email
+    };
     let secret = TotpSecret::generate();
     let enrolment = Enrolment {
         user_id: caller.user_id,

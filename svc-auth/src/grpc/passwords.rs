@@ -36,6 +36,12 @@ pub(super) async fn change(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
+    if request.current_password.is_empty() {
+        let old = look_up(auth, caller, origin, now).await?;
+        if !old.stored.is_some() {
+            return choose_first(auth, caller, &old, request.new_password, origin).await;
+        }
+    }
     let Change { current, new } = Change::parse(request)?;
     let old = look_up(auth, caller, origin, now).await?;
     let refused = event_of(caller, Outcome::Refused, origin, now);
@@ -50,6 +56,21 @@ pub(super) async fn change(
 
     // Hashing may have waited; the sessions end now.
     apply(auth, caller, &old, &new, origin, clock::now()).await
+}
+
+/// Whoever has logged in at a provider so far has no password to show: the step-up alone has to do.
+async fn choose_first(
+    auth: &Auth,
+    caller: &UserCaller,
+    old: &Login,
+    new: String,
+    origin: &Origin,
+) -> Result<(), Error> {
+    let new = named("new_password", Password::parse_new(new))?;
+    new.refuse_breached("new_password")?;
+    let new = auth.hasher.hash(new, password::Caller::Known).await?;
+
+    apply(auth, caller, old, &new, origin, clock::now()).await
 }
 
 fn event_of(caller: &UserCaller, outcome: Outcome, origin: &Origin, now: OffsetDateTime) -> Event {
