@@ -48,7 +48,7 @@ AS $$
     FROM users
     WHERE acts_as_admin()
       AND (before IS NULL OR users.id < before)
-      AND users.email_key LIKE email_key_pattern
+      AND coalesce(users.email_key, '') LIKE email_key_pattern
       AND (wanted_disabled IS NULL OR (users.disabled_at IS NOT NULL) = wanted_disabled)
     ORDER BY users.id DESC
     LIMIT size

@@ -54,6 +54,9 @@ pub(crate) enum Action {
     EmailChangeUndone,
     InvitationCreated,
     InvitationWithdrawn,
+    IdentityUsed,
+    IdentityLinked,
+    IdentityUnlinked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +75,7 @@ pub(crate) struct Event {
     pub user_id: Option<Uuid>,
     /// The session that did it, or that was opened.
     pub session_id: Option<Uuid>,
-    /// The session, API token, passkey or user that it was done to.
+    /// The session, API token, passkey, linked account, invitation or user that it was done to.
     pub object_id: Option<Uuid>,
     pub action: Action,
     pub outcome: Outcome,
@@ -250,6 +253,9 @@ impl Action {
             Action::EmailChangeUndone => "EMAIL_CHANGE_UNDONE",
             Action::InvitationCreated => "INVITATION_CREATED",
             Action::InvitationWithdrawn => "INVITATION_WITHDRAWN",
+            Action::IdentityUsed => "IDENTITY_USED",
+            Action::IdentityLinked => "IDENTITY_LINKED",
+            Action::IdentityUnlinked => "IDENTITY_UNLINKED",
         }
     }
 }

@@ -11,6 +11,8 @@ pub(crate) const POSSESSION: &str = "pop";
 const PASSWORD: &str = "pwd";
 /// The device asked for a finger, a face or a PIN.
 const USER_VERIFIED: &str = "user";
+/// RFC 8176 has no name for it.
+const PROVIDER: &str = "oidc";
 
 /// When and how the user of a session was last recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,14 @@ impl Authentication {
             methods: [POSSESSION, USER_VERIFIED, MULTIPLE_FACTORS]
                 .map(str::to_owned)
                 .to_vec(),
+        }
+    }
+
+    /// By the word of a provider.
+    pub(crate) fn by_provider(at: OffsetDateTime) -> Authentication {
+        Authentication {
+            at,
+            methods: vec![PROVIDER.to_owned()],
         }
     }
 

@@ -1,6 +1,6 @@
 //! What svc-auth reads from its environment.
 
-use std::{sync::Arc, thread::available_parallelism, time::Duration};
+use std::{path::PathBuf, sync::Arc, thread::available_parallelism, time::Duration};
 
 use secrecy::SecretString;
 use service::config::{Environment, ServiceConfig};
@@ -13,6 +13,7 @@ use crate::{
     letters::PublicUrl,
     mailer::MailConfig,
     master_key::MasterKey,
+    oidc::Providers,
     signing::Period,
 };
 
@@ -39,6 +40,7 @@ pub struct Config {
     pub(crate) mail: MailConfig,
     pub(crate) mails_per_hour: u32,
     pub(crate) public_url: PublicUrl,
+    pub(crate) oidc: Arc<Providers>,
 }
 
 /// What `svc-auth verify-audit` reads.
@@ -93,6 +95,7 @@ impl Config {
         let passkey_rp_id = environment.or("AUTH_PASSKEY_RP_ID", "localhost".to_owned());
         let local_page = Url::parse("http://localhost:8080").expect("it is written here");
         let passkey_origin = environment.or("AUTH_PASSKEY_ORIGIN", local_page);
+        let oidc = providers(environment);
         let cores = available_parallelism().map_or(1, usize::from);
         let hashing_cores = environment.or("AUTH_HASHING_CORES", cores);
         let hashing_cost = environment.or("AUTH_HASHING_COST", HashingCost::DEFAULT);
@@ -112,6 +115,7 @@ impl Config {
             token_environment: token_environment?,
             passkey_rp_id: passkey_rp_id?,
             passkey_origin: passkey_origin?,
+            oidc: Arc::new(oidc?),
             hashing_cores: hashing_cores?.max(1),
             hashing_cost: hashing_cost?,
             signing_period: Period::days(signing_days?),
@@ -121,5 +125,14 @@ impl Config {
             mails_per_hour: mails_per_hour?,
             public_url: public_url?,
         })
+    }
+}
+
+fn providers(environment: &mut Environment) -> Option<Providers> {
+    let variable = "AUTH_OIDC_PROVIDERS";
+    let file: Option<PathBuf> = environment.optional(variable)?;
+    match Providers::load(file) {
+        Ok(providers) => Some(providers),
+        Err(error) => environment.wrong(variable, format!("cannot be used: {error:#}")),
     }
 }

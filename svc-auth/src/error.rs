@@ -1,5 +1,7 @@
 //! What can go wrong, by what the caller can do about it.
 
+mod oidc;
+
 use std::time::Duration;
 
 use service::{
@@ -13,6 +15,8 @@ use crate::account_error::AccountError;
 
 /// How long to wait before trying again when every core hashes.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) use oidc::OidcError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -78,6 +82,8 @@ pub(crate) enum Error {
     SessionNotFound,
     #[error("user not found")]
     UserNotFound,
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     #[error("database failed")]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
@@ -156,6 +162,7 @@ impl From<Error> for Status {
             Error::ApiTokenNotFound => status::not_found("api token"),
             Error::SessionNotFound => status::not_found("session"),
             Error::UserNotFound => status::not_found("user"),
+            Error::Oidc(error) => error.into(),
             Error::Database(error) => postgres::status(error),
             Error::Internal(error) => status::internal(&error),
         }

@@ -10,8 +10,12 @@ mod current_password;
 mod deletion;
 mod email_changes;
 mod factors;
+mod identities;
 mod internal;
 mod invitations;
+mod oidc;
+mod oidc_attempts;
+mod oidc_log_in;
 mod opening;
 mod own_sessions;
 mod passkey_log_in;
@@ -48,6 +52,7 @@ use crate::{
     hot_sessions::HotSessions,
     mails::Mails,
     master_key::MasterKey,
+    oidc::Providers,
     origin::Origin,
     passkey::RelyingParty,
     password::Hasher,
@@ -69,6 +74,7 @@ pub(crate) struct Auth {
     pub registering: Registering,
     pub email_confirmation: EmailConfirmation,
     pub waker: Waker,
+    pub oidc: Arc<Providers>,
 }
 
 #[async_trait]

@@ -22,6 +22,7 @@ mod mailer;
 mod mails;
 mod make_admin;
 mod master_key;
+mod oidc;
 mod origin;
 mod passkey;
 mod password;
@@ -44,8 +45,9 @@ use bookmesh_proto::auth::v1::{
     api_token_service_server::ApiTokenServiceServer, audit_service_server::AuditServiceServer,
     auth_internal_service_server::AuthInternalServiceServer, auth_service_server::AuthServiceServer,
     challenge_service_server::ChallengeServiceServer, deletion_service_server::DeletionServiceServer,
-    invitation_service_server::InvitationServiceServer, passkey_service_server::PasskeyServiceServer,
-    second_factor_service_server::SecondFactorServiceServer, session_service_server::SessionServiceServer,
+    invitation_service_server::InvitationServiceServer, oidc_service_server::OidcServiceServer,
+    passkey_service_server::PasskeyServiceServer, second_factor_service_server::SecondFactorServiceServer,
+    session_service_server::SessionServiceServer,
 };
 use outbox::{ConsumerConfig, Relay, Waker};
 use prometheus_client::metrics::counter::Counter;
@@ -140,11 +142,13 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         mails,
         registering: config.registering,
         email_confirmation: config.email_confirmation,
+        oidc: Arc::clone(&config.oidc),
         pool: pool.clone(),
         waker: follow_deletions(&service, &config, &pool).await?,
     });
     let (token_uses, writer) = token_uses(pool.clone());
     service.spawn("uses of api tokens", writer.run(service.shutdown()));
+    service.spawn("providers", Arc::clone(&config.oidc).follow_signals(service.shutdown()));
     let internal = AuthInternal { pool, token_uses };
 
     service
@@ -161,6 +165,7 @@ fn routes(auth: Arc<Auth>, internal: AuthInternal) -> Routes {
         .add_service(ChallengeServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(PasskeyServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(SecondFactorServiceServer::from_arc(Arc::clone(&auth)))
+        .add_service(OidcServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(AuditServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(AdminServiceServer::from_arc(Arc::clone(&auth)))
         .add_service(DeletionServiceServer::from_arc(auth))

@@ -113,6 +113,9 @@ impl Mails {
         mail: Mail<'_>,
         now: OffsetDateTime,
     ) -> Result<(), Error> {
+        if mail.to.email.is_missing() {
+            return Ok(());
+        }
         let row = self.row(&mail, now)?;
         Ok(store::put_mail(connection, &row).await?)
     }

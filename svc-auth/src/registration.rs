@@ -67,6 +67,11 @@ impl Email {
         &self.0
     }
 
+    /// Whoever came from a provider that vouches for no address has none.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What makes two addresses the same.
     pub(crate) fn key(&self) -> String {
         Email::key_of(&self.0)
@@ -158,6 +163,12 @@ fn display_name_rule(text: &str) -> Option<&'static str> {
         return Some("must not contain control characters");
     }
     (text.chars().count() > DISPLAY_NAME_MAX_CHARACTERS).then_some("must be at most 200 characters long")
+}
+
+/// A name that was not typed here, made to fit.
+pub(crate) fn clean_display_name(text: &str) -> String {
+    let visible = text.chars().filter(|character| !character.is_control());
+    visible.take(DISPLAY_NAME_MAX_CHARACTERS).collect()
 }
 
 /// What a session may be called.

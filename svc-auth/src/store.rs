@@ -7,9 +7,11 @@ mod audit;
 mod challenges;
 mod deletions;
 mod factors;
+mod identities;
 mod invitations;
 mod mail_tokens;
 mod mails;
+mod oidc_attempts;
 mod own_sessions;
 mod passkeys;
 mod passwords;
@@ -51,6 +53,10 @@ pub(crate) use factors::{
     lock_pending_totp, lock_totp, note_wrong_code, redeem_recovery_code, replace_recovery_codes, second_factors,
     use_totp_step,
 };
+pub(crate) use identities::{
+    Identity, KnownIdentity, NewIdentity, UserWithoutPassword, delete_identity, has_way_in, identity_for_log_in,
+    insert_identity, insert_user_without_password, list_identities, lock_ways_in, own_identity, use_identity,
+};
 pub(crate) use invitations::{
     NewInvitation, OpenInvitation, accept_invitation, delete_invitation, insert_invitation, list_invitations,
     lock_invitation, may_invite,
@@ -63,6 +69,7 @@ pub(crate) use mails::{
     NewMailRow, TakenMail, begin_as_sender, count_mails, finish_mail, put_mail, put_off_mail, sweep_mails, take_mails,
     waiting_mails,
 };
+pub(crate) use oidc_attempts::{AttemptRow, NewAttempt, Whose, insert_attempt, take_attempt};
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passkeys::{
     LockedPasskey, NewPasskey, PasskeyRow, delete_passkey, insert_passkey, list_passkeys, lock_credential_ids,

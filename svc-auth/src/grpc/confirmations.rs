@@ -1,7 +1,7 @@
 //! Confirming that the address of an account is its user's.
 
 use bookmesh_proto::auth::v1::ConfirmEmailRequest;
-use service::{caller::UserCaller, postgres};
+use service::{caller::UserCaller, postgres, status::Violation};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -31,6 +31,9 @@ pub(super) async fn request(
     require_live(&mut transaction, caller, now).await?;
     let account = store::account_of(&mut transaction, caller.user_id).await?;
     let account = account.ok_or(Error::UserNotFound)?;
+    if account.email.is_missing() {
+        return Err(Violation::new("email", "must be there: the account has none").into());
+    }
     if account.email_confirmed {
         return Ok(());
     }

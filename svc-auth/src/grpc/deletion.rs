@@ -42,8 +42,12 @@ async fn delete(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let password = named(CURRENT, Password::parse_given(request.current_password))?;
     let login = look_up(auth, caller, origin, now).await?;
+    if !login.stored.is_some() && request.current_password.is_empty() {
+        // Whoever has logged in at a provider so far has no password to show: the step-up alone has to do.
+        return apply(auth, caller, &login, origin, now).await;
+    }
+    let password = named(CURRENT, Password::parse_given(request.current_password))?;
     let refused = event_of(caller, Action::UserDeleted, origin, now).refused();
     let given = Given {
         password,

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     audit::Action,
     authentication::POSSESSION,
-    error::Error,
+    error::{Error, OidcError},
     origin::Origin,
     passkey::{Begun, PASSKEYS_MAX, Registered, Registrant},
     registration::token_name_rule,
@@ -237,8 +237,12 @@ async fn remove(
     let passkey_id = parse_id(&request.id)?;
 
     let mut transaction = step_up::begin(auth, caller, Action::PasskeyRemoved, origin, now).await?;
+    store::lock_ways_in(&mut transaction, caller.user_id).await?;
     if !store::delete_passkey(&mut transaction, caller.user_id, passkey_id).await? {
         return Err(Error::PasskeyNotFound);
+    }
+    if !store::has_way_in(&mut transaction, caller.user_id).await? {
+        return Err(OidcError::LastWayIn.into());
     }
     store::delete_orphaned_recovery_codes(&mut transaction, caller.user_id).await?;
     let event = event_of(caller, Action::PasskeyRemoved, origin, now).done_to(passkey_id);

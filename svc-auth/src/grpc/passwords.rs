@@ -68,7 +68,8 @@ async fn choose_first(
 ) -> Result<(), Error> {
     let new = named("new_password", Password::parse_new(new))?;
     new.refuse_breached("new_password")?;
-    let new = auth.hasher.hash(new, password::Caller::Known).await?;
+    let place = auth.hasher.enter(password::Caller::Known)?;
+    let new = auth.hasher.hash(new, place).await?;
 
     apply(auth, caller, old, &new, origin, clock::now()).await
 }

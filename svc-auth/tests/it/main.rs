@@ -17,6 +17,7 @@ mod invitations;
 mod isolation;
 mod mailbox;
 mod mails;
+mod oidc;
 mod own_sessions;
 mod passkeys;
 mod passwords;

@@ -17,13 +17,13 @@ use crate::{
     mailbox::{Mail, all_mails},
 };
 
-fn binary() -> Command {
+pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_svc-auth"));
     command.env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let bytes = [output.stdout.as_slice(), &output.stderr].concat();
     String::from_utf8(bytes).unwrap()
 }
@@ -160,7 +160,7 @@ async fn use_an_api_token(address: &str, access_token: &str) -> String {
     made.token
 }
 
-fn stop(pid: u32) {
+pub(crate) fn stop(pid: u32) {
     let status = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
     assert!(status.success());
 }
