@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_listed_password_is_found_whatever_its_case() {
+    fn checklist_6_2_4_every_listed_password_is_found_whatever_its_case() {
         assert!(LIST.lines().count() > 20_000);
         assert!(LIST.lines().is_sorted_by(|one, next| one.as_bytes() < next.as_bytes()));
         for password in LIST.lines() {

@@ -1,5 +1,6 @@
 //! What can go wrong, by what the caller can do about it.
 
+mod factor;
 mod oidc;
 
 use std::time::Duration;
@@ -11,12 +12,11 @@ use service::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+pub(crate) use self::{factor::FactorError, oidc::OidcError};
 use crate::account_error::AccountError;
 
 /// How long to wait before trying again when every core hashes.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
-
-pub(crate) use oidc::OidcError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -44,28 +44,6 @@ pub(crate) enum Error {
     TooManyApiTokens,
     #[error("this takes a proof of the last five minutes of who the user is")]
     StepUpRequired,
-    #[error("a second factor is required")]
-    MfaRequired { challenge: String, factors: String },
-    #[error("challenge is invalid")]
-    InvalidChallenge,
-    #[error("{field} is wrong or was used before")]
-    WrongCode { field: &'static str },
-    #[error("too many wrong codes were given")]
-    TooManyGuesses { wait: time::Duration },
-    #[error("an app that makes codes is enrolled already")]
-    TotpEnrolled,
-    #[error("the account has no second factor")]
-    NoSecondFactor,
-    #[error("passkey is not the right one, or its ceremony is over")]
-    WrongPasskey,
-    #[error("passkey is registered already")]
-    PasskeyRegistered,
-    #[error("too many passkeys are registered")]
-    TooManyPasskeys,
-    #[error("passkey not found")]
-    PasskeyNotFound,
-    #[error("there is no secret to be confirmed")]
-    EnrolmentNotFound,
     #[error("the account is disabled")]
     AccountDisabled,
     #[error("the password must be set anew")]
@@ -84,6 +62,8 @@ pub(crate) enum Error {
     UserNotFound,
     #[error(transparent)]
     Oidc(#[from] OidcError),
+    #[error(transparent)]
+    Factor(#[from] FactorError),
     #[error("database failed")]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
@@ -134,22 +114,6 @@ impl From<Error> for Status {
             Error::SessionEnded => with_reason(Code::Unauthenticated, "SESSION_ENDED"),
             Error::TooManyApiTokens => with_reason(Code::FailedPrecondition, "TOO_MANY_API_TOKENS"),
             Error::StepUpRequired => with_reason(Code::PermissionDenied, "STEP_UP_REQUIRED"),
-            Error::MfaRequired { challenge, factors } => {
-                let metadata = [("challenge", challenge.as_str()), ("factors", factors.as_str())];
-                status::with_reason(Code::Unauthenticated, "MFA_REQUIRED", message, &metadata)
-            }
-            Error::InvalidChallenge => with_reason(Code::Unauthenticated, "INVALID_CHALLENGE"),
-            Error::WrongCode { field } => {
-                refused_field("WRONG_CODE", &message, field, "must be right, and not used before")
-            }
-            Error::TooManyGuesses { wait } => too_many_guesses(&message, wait),
-            Error::TotpEnrolled => with_reason(Code::AlreadyExists, "TOTP_ENROLLED"),
-            Error::NoSecondFactor => with_reason(Code::FailedPrecondition, "NO_SECOND_FACTOR"),
-            Error::WrongPasskey => with_reason(Code::InvalidArgument, "WRONG_PASSKEY"),
-            Error::PasskeyRegistered => with_reason(Code::AlreadyExists, "PASSKEY_REGISTERED"),
-            Error::TooManyPasskeys => with_reason(Code::FailedPrecondition, "TOO_MANY_PASSKEYS"),
-            Error::PasskeyNotFound => status::not_found("passkey"),
-            Error::EnrolmentNotFound => status::not_found("totp enrolment"),
             Error::AccountDisabled => with_reason(Code::PermissionDenied, "ACCOUNT_DISABLED"),
             Error::PasswordResetRequired => with_reason(Code::PermissionDenied, "PASSWORD_RESET_REQUIRED"),
             Error::AdminRequired => with_reason(Code::PermissionDenied, "ADMIN_REQUIRED"),
@@ -163,6 +127,7 @@ impl From<Error> for Status {
             Error::SessionNotFound => status::not_found("session"),
             Error::UserNotFound => status::not_found("user"),
             Error::Oidc(error) => error.into(),
+            Error::Factor(error) => error.into(),
             Error::Database(error) => postgres::status(error),
             Error::Internal(error) => status::internal(&error),
         }
@@ -173,14 +138,6 @@ pub(crate) fn retry_later(code: Code, reason: &str, message: &str, after: Durati
     let mut details = ErrorDetails::with_error_info(reason, status::DOMAIN, []);
     details.set_retry_info(Some(after));
     Status::with_error_details(code, message, details)
-}
-
-fn too_many_guesses(message: &str, wait: time::Duration) -> Status {
-    let mut details = ErrorDetails::with_error_info("TOO_MANY_GUESSES", status::DOMAIN, []);
-    // In whole seconds, as `Retry-After` is, and none too early.
-    let seconds = u64::try_from(wait.whole_seconds() + 1).unwrap_or(1);
-    details.set_retry_info(Some(Duration::from_secs(seconds)));
-    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 /// A reason of its own, and the field that it is about.

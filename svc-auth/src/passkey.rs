@@ -15,7 +15,10 @@ use webauthn_rs::prelude::{
     Webauthn, WebauthnBuilder, WebauthnError,
 };
 
-use crate::{error::Error, master_key::MasterKey};
+use crate::{
+    error::{Error, FactorError},
+    master_key::MasterKey,
+};
 
 /// How many a user may have.
 pub(crate) const PASSKEYS_MAX: usize = 20;
@@ -136,7 +139,7 @@ impl RelyingParty {
         of: (Uuid, Uuid),
         now: OffsetDateTime,
     ) -> Result<Registered, Error> {
-        let wrong = || Error::WrongPasskey;
+        let wrong = || Error::Factor(FactorError::WrongPasskey);
         let credential: RegisterPublicKeyCredential = parse_credential("answer", credential)?;
         let (ceremony, state) = self
             .open::<RegistrationState>(REGISTRATION, ceremony, now)
@@ -181,8 +184,10 @@ impl RelyingParty {
             .webauthn
             .identify_discoverable_authentication(&credential)
             .map(|(user_id, _)| user_id)
-            .map_err(|_| Error::WrongPasskey)?;
-        let (ceremony, state) = self.open(AUTHENTICATION, ceremony, now).ok_or(Error::WrongPasskey)?;
+            .map_err(|_| Error::Factor(FactorError::WrongPasskey))?;
+        let (ceremony, state) = self
+            .open(AUTHENTICATION, ceremony, now)
+            .ok_or(Error::Factor(FactorError::WrongPasskey))?;
         Ok(Assertion {
             ceremony,
             user_id,

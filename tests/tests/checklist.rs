@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// 16.5.2, 16.5.3: what fails, fails closed.
 #[tokio::test]
-async fn while_a_store_is_away_nobody_gets_in_who_would_not_get_in_otherwise() -> Result<()> {
+async fn checklist_16_5_2_while_a_store_is_away_nobody_gets_in_who_would_not_get_in_otherwise() -> Result<()> {
     let platform = start_platform().await?;
     let edge = platform.edge_url();
     let anonymous = Client::anonymous(&edge);
@@ -66,7 +66,7 @@ async fn wait_for_refusal(client: &Client) -> Result<()> {
 
 /// 13.4.5, 13.4.6, API8 and API9: the public port has what the contract has, and no more.
 #[tokio::test]
-async fn the_public_port_shows_nothing_of_the_inside() -> Result<()> {
+async fn checklist_13_4_5_the_public_port_shows_nothing_of_the_inside() -> Result<()> {
     let platform = start_platform().await?;
     let client = Client::register(&platform.edge_url(), "curious@example.com").await?;
 
@@ -99,7 +99,7 @@ async fn the_public_port_shows_nothing_of_the_inside() -> Result<()> {
 
 /// 4.2.1 and what follows it: where a request ends is never a matter of taste.
 #[tokio::test]
-async fn requests_with_two_ends_are_refused_and_what_follows_them_is_not_answered() -> Result<()> {
+async fn checklist_4_2_1_requests_with_two_ends_are_refused_and_what_follows_them_is_not_answered() -> Result<()> {
     const HIDDEN: &str = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
     let platform = start_platform().await?;
     let edge = platform.edge_url();

@@ -21,7 +21,7 @@ const USER: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const ANOTHER_USER: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 
 #[tokio::test]
-async fn a_users_route_answers_401_unless_the_token_is_good() -> Result<()> {
+async fn checklist_9_2_a_users_route_answers_401_unless_the_token_is_good() -> Result<()> {
     let platform = start_platform().await?;
     let issuer = TestIssuer::new();
     publish(&platform, &issuer).await?;

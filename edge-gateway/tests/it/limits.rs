@@ -83,7 +83,7 @@ async fn answers_say_where_the_caller_stands_and_the_last_one_when_to_come_again
 }
 
 #[tokio::test]
-async fn a_call_costs_what_the_contract_says_and_each_class_has_its_own_limit() {
+async fn checklist_api4_a_call_costs_what_the_contract_says_and_each_class_has_its_own_limit() {
     let app = start("[limits.address]\nwrite = {quota = 1, seconds = 3600, burst = 10}").await;
     let report = async || {
         let body = serde_json::json!({"id": "r1"});
@@ -101,7 +101,7 @@ async fn a_call_costs_what_the_contract_says_and_each_class_has_its_own_limit() 
 }
 
 #[tokio::test]
-async fn anonymous_callers_are_told_apart_by_address_and_by_network_of_ipv6() {
+async fn checklist_api6_anonymous_callers_are_told_apart_by_address_and_by_network_of_ipv6() {
     let settings = "[client]\ntrusted_hops = 1\n[limits.address.read]\nquota = 1\nseconds = 3600\nburst = 1";
     let app = start(settings).await;
     let status = async |address: &str| {

@@ -157,7 +157,7 @@ async fn head_is_get_without_its_body_and_options_names_the_methods() {
 }
 
 #[tokio::test]
-async fn services_get_who_asks_and_nothing_else_of_the_headers() {
+async fn checklist_4_1_3_services_get_who_asks_and_nothing_else_of_the_headers() {
     let app = App::start().await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

@@ -19,7 +19,7 @@ use crate::{
     audit::{Action, Event, Outcome},
     authentication::Authentication,
     challenge::Challenge,
-    error::Error,
+    error::{Error, FactorError},
     origin::Origin,
     store::{self, Shown},
 };
@@ -65,10 +65,10 @@ pub(super) async fn issue(
     transaction.commit().await?;
 
     tracing::info!(user.id = %user_id, "second factor asked for");
-    Ok(Error::MfaRequired {
+    Ok(Error::Factor(FactorError::MfaRequired {
         challenge: challenge.seal(&auth.master_key),
         factors: factors.names().join(","),
-    })
+    }))
 }
 
 async fn complete(
@@ -82,12 +82,13 @@ async fn complete(
     }
     let factor = Factor::parse(auth, &request.totp_code, &request.recovery_code, request.passkey, now)?;
     let factor = factor.ok_or_else(|| Violation::new("totp_code", "must be given, or another second factor"))?;
-    let challenge = Challenge::open(&request.challenge, &auth.master_key).ok_or(Error::InvalidChallenge)?;
+    let challenge =
+        Challenge::open(&request.challenge, &auth.master_key).ok_or(Error::Factor(FactorError::InvalidChallenge))?;
     let user_id = challenge.user_id;
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     let shown = store::lock_challenge(&mut transaction, challenge, now).await?;
-    let shown = shown.ok_or(Error::InvalidChallenge)?;
+    let shown = shown.ok_or(Error::Factor(FactorError::InvalidChallenge))?;
     let tried = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now);
     let mut right = proofs::look_at(auth, transaction, user_id, &factor, tried).await?;
     store::delete_challenge(&mut right.transaction, challenge).await?;
@@ -105,6 +106,6 @@ async fn complete(
     let tokens = opening::open(auth, right.transaction, recognised, origin, now).await?;
     Ok(SessionTokens {
         recovery_codes_left: right.recovery_codes_left,
-        ..tokens.ok_or(Error::InvalidChallenge)?
+        ..tokens.ok_or(Error::Factor(FactorError::InvalidChallenge))?
     })
 }

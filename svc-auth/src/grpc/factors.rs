@@ -23,7 +23,7 @@ use super::{
 use crate::{
     audit::Action,
     authentication::ONE_TIME_CODE,
-    error::Error,
+    error::{Error, FactorError},
     origin::Origin,
     recovery_code::{RECOVERY_CODES, RecoveryCode},
     store::{self, Enrolment},
@@ -100,7 +100,7 @@ async fn enrol(auth: &Auth, caller: &UserCaller, origin: &Origin, now: OffsetDat
 
     let mut transaction = step_up::begin(auth, caller, Action::TotpEnrolled, origin, now).await?;
     if !store::enrol_totp(&mut transaction, enrolment, now).await? {
-        return Err(Error::TotpEnrolled);
+        return Err(Error::Factor(FactorError::TotpEnrolled));
     }
     transaction.commit().await?;
 
@@ -127,9 +127,15 @@ async fn confirm(
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     require_live(&mut transaction, caller, now).await?;
     let pending = store::lock_pending_totp(&mut transaction, user_id, session_id, now).await?;
-    let pending = pending.ok_or(Error::EnrolmentNotFound)?;
+    let pending = pending.ok_or(Error::Factor(FactorError::EnrolmentNotFound))?;
     if !is_right_code(auth, &mut transaction, user_id, &pending, &code, now).await? {
-        return Err(refuse(auth, transaction, event, Error::WrongCode { field: "code" }).await);
+        return Err(refuse(
+            auth,
+            transaction,
+            event,
+            Error::Factor(FactorError::WrongCode { field: "code" }),
+        )
+        .await);
     }
     store::confirm_totp(&mut transaction, user_id, now).await?;
     store::strengthen_session(&mut transaction, user_id, session_id, ONE_TIME_CODE).await?;
@@ -166,7 +172,7 @@ async fn create_recovery_codes(
     let action = Action::RecoveryCodesCreated;
     let mut transaction = step_up::begin(auth, caller, action, origin, now).await?;
     if !store::has_second_factor(&mut transaction, caller.user_id).await? {
-        return Err(Error::NoSecondFactor);
+        return Err(Error::Factor(FactorError::NoSecondFactor));
     }
     let codes = new_recovery_codes(&mut transaction, caller.user_id).await?;
     store::append_event(&mut transaction, &auth.audit_key, event_of(caller, action, origin, now)).await?;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     audit::{Action, Event, Outcome},
     authentication::Authentication,
-    error::Error,
+    error::{Error, FactorError},
     origin::Origin,
     passkey::{Assertion, Checked},
     store::{self, LockedPasskey},
@@ -47,7 +47,7 @@ pub(super) async fn log_in(
     let known = store::lock_passkey(&mut transaction, user_id, assertion.credential_id()).await?;
     let login = store::password_of(&mut transaction, user_id).await?;
     let (Some(_), Some(login)) = (known, login) else {
-        return Err(Error::WrongPasskey);
+        return Err(Error::Factor(FactorError::WrongPasskey));
     };
     let tried = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now);
     let factor = Factor::Passkey(Box::new(assertion));
@@ -60,7 +60,7 @@ pub(super) async fn log_in(
         noted: right.noted,
     };
     let tokens = opening::open(auth, right.transaction, recognised, origin, now).await?;
-    tokens.ok_or(Error::WrongPasskey)
+    tokens.ok_or(Error::Factor(FactorError::WrongPasskey))
 }
 
 /// Keeps the new counter and uses the ceremony up, which the transaction must commit.

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     audit::Action,
     authentication::POSSESSION,
-    error::{Error, OidcError},
+    error::{Error, FactorError, OidcError},
     origin::Origin,
     passkey::{Begun, PASSKEYS_MAX, Registered, Registrant},
     registration::token_name_rule,
@@ -108,7 +108,7 @@ async fn begin(
     transaction.commit().await?;
 
     if have.len() >= PASSKEYS_MAX {
-        return Err(Error::TooManyPasskeys);
+        return Err(Error::Factor(FactorError::TooManyPasskeys));
     }
     let shown_name = if user.display_name.is_empty() {
         &user.email
@@ -172,10 +172,10 @@ async fn insert(
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     if store::lock_credential_ids(connection, user_id).await?.len() >= PASSKEYS_MAX {
-        return Err(Error::TooManyPasskeys);
+        return Err(Error::Factor(FactorError::TooManyPasskeys));
     }
     if !store::use_ceremony(connection, user_id, registered.ceremony, now).await? {
-        return Err(Error::WrongPasskey);
+        return Err(Error::Factor(FactorError::WrongPasskey));
     }
     let new = NewPasskey {
         id: passkey.id,
@@ -185,7 +185,7 @@ async fn insert(
         name: &passkey.name,
     };
     if !store::insert_passkey(connection, new, now).await? {
-        return Err(Error::PasskeyRegistered);
+        return Err(Error::Factor(FactorError::PasskeyRegistered));
     }
     Ok(())
 }
@@ -219,7 +219,7 @@ async fn rename(
     let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
     require_live(&mut transaction, caller, now).await?;
     let renamed = store::rename_passkey(&mut transaction, caller.user_id, passkey_id, &passkey.name).await?;
-    let renamed = renamed.ok_or(Error::PasskeyNotFound)?;
+    let renamed = renamed.ok_or(Error::Factor(FactorError::PasskeyNotFound))?;
     let event = event_of(caller, Action::PasskeyRenamed, origin, now).done_to(passkey_id);
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
@@ -239,7 +239,7 @@ async fn remove(
     let mut transaction = step_up::begin(auth, caller, Action::PasskeyRemoved, origin, now).await?;
     store::lock_ways_in(&mut transaction, caller.user_id).await?;
     if !store::delete_passkey(&mut transaction, caller.user_id, passkey_id).await? {
-        return Err(Error::PasskeyNotFound);
+        return Err(Error::Factor(FactorError::PasskeyNotFound));
     }
     if !store::has_way_in(&mut transaction, caller.user_id).await? {
         return Err(OidcError::LastWayIn.into());
@@ -255,7 +255,7 @@ async fn remove(
 
 /// A malformed id names nothing, exactly like an unknown one.
 fn parse_id(text: &str) -> Result<Uuid, Error> {
-    id::parse("id", text).map_err(|_| Error::PasskeyNotFound)
+    id::parse("id", text).map_err(|_| Error::Factor(FactorError::PasskeyNotFound))
 }
 
 impl From<Begun> for PasskeyCeremony {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     audit::{Action, Event},
     authentication::{ONE_TIME_CODE, POSSESSION},
-    error::Error,
+    error::{Error, FactorError},
     passkey::Assertion,
     recovery_code::RecoveryCodeHash,
     store::{self, LockedTotp},
@@ -80,7 +80,7 @@ pub(super) async fn look_at(
     factor: &Factor,
     tried: Event,
 ) -> Result<Right, Error> {
-    let wrong_code = |field| Error::WrongCode { field };
+    let wrong_code = |field| Error::Factor(FactorError::WrongCode { field });
     match factor {
         Factor::Totp(code) => {
             let locked = store::lock_totp(&mut transaction, user_id, tried.at).await?;
@@ -104,10 +104,10 @@ pub(super) async fn look_at(
         },
         Factor::Passkey(assertion) => match judge(auth, &mut transaction, user_id, assertion, tried.at).await? {
             Verdict::Right => Ok(Right::new(transaction)),
-            Verdict::Wrong => Err(refuse(auth, transaction, tried, Error::WrongPasskey).await),
+            Verdict::Wrong => Err(refuse(auth, transaction, tried, Error::Factor(FactorError::WrongPasskey)).await),
             Verdict::Regressed(id) => {
                 let regressed = tried.another(Action::PasskeyRegressed).done_to(id);
-                Err(refuse(auth, transaction, regressed, Error::WrongPasskey).await)
+                Err(refuse(auth, transaction, regressed, Error::Factor(FactorError::WrongPasskey)).await)
             }
         },
     }
@@ -133,7 +133,7 @@ pub(super) async fn is_right_code(
     now: OffsetDateTime,
 ) -> Result<bool, Error> {
     if let Some(until) = locked.blocked_until.filter(|until| *until > now) {
-        return Err(Error::TooManyGuesses { wait: until - now });
+        return Err(Error::Factor(FactorError::TooManyGuesses { wait: until - now }));
     }
     let secret = auth
         .master_key

@@ -214,7 +214,7 @@ async fn pages_go_on_where_the_last_one_ended_and_only_for_the_same_question() {
 }
 
 #[tokio::test]
-async fn whoever_is_no_admin_is_refused_everything() {
+async fn checklist_api5_whoever_is_no_admin_is_refused_everything() {
     let app = TestApp::start().await;
     let (ada, bob) = ada_and_bob(&app).await;
 
@@ -228,7 +228,7 @@ async fn whoever_is_no_admin_is_refused_everything() {
 }
 
 #[tokio::test]
-async fn an_api_token_is_never_an_admins() {
+async fn checklist_api5_an_api_token_is_never_an_admins() {
     let app = TestApp::start().await;
     let (ada, bob) = ada_and_bob(&app).await;
 
@@ -266,7 +266,7 @@ async fn a_role_that_was_taken_counts_for_nothing_at_once_whatever_the_token_say
 }
 
 #[tokio::test]
-async fn a_disabled_user_is_out_at_once_and_stays_out_until_enabled() {
+async fn checklist_7_4_2_a_disabled_user_is_out_at_once_and_stays_out_until_enabled() {
     let app = TestApp::start().await;
     let (ada, bob) = ada_and_bob(&app).await;
     let id = user_id(&bob);
@@ -346,7 +346,7 @@ async fn a_forced_reset_ends_sessions_and_keeps_the_old_password_from_logging_in
 }
 
 #[tokio::test]
-async fn an_admin_sees_and_ends_the_sessions_of_a_user() {
+async fn checklist_7_4_5_an_admin_sees_and_ends_the_sessions_of_a_user() {
     let app = TestApp::start().await;
     let (ada, bob) = ada_and_bob(&app).await;
     app.log_in(BOB, PASSWORD).await.unwrap();

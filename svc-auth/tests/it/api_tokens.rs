@@ -263,7 +263,7 @@ async fn a_session_that_has_ended_makes_lists_and_revokes_nothing() {
 }
 
 #[tokio::test]
-async fn of_many_made_at_once_none_is_one_too_many() {
+async fn checklist_2_3_3_of_many_made_at_once_none_is_one_too_many() {
     let app = TestApp::start().await;
     let ada = app.ada().await;
     // 48 that count, and as many that do not.
@@ -335,7 +335,7 @@ async fn last_use(app: &TestApp, access_token: &str, id: &str) -> Timestamp {
 }
 
 #[tokio::test]
-async fn identity_takes_no_api_token_whatever_it_allows() {
+async fn checklist_api5_identity_takes_no_api_token_whatever_it_allows() {
     let app = TestApp::start().await;
     let ada = app.ada().await;
     let scopes = ["bookmarks:read", "bookmarks:write", "imports:read", "tasks:write"];

@@ -131,7 +131,7 @@ async fn end_sessions(app: &TestApp, tokens: &SessionTokens, other: &SessionToke
 }
 
 #[tokio::test]
-async fn what_happens_to_an_account_is_noted_once_with_who_where_and_how_it_ended() {
+async fn checklist_16_3_what_happens_to_an_account_is_noted_once_with_who_where_and_how_it_ended() {
     let app = TestApp::start().await;
     let lived = live(&app).await;
 
@@ -207,7 +207,7 @@ async fn an_api_token_that_a_stale_log_in_was_refused_is_noted() {
 }
 
 #[tokio::test]
-async fn no_secret_and_no_address_of_mail_is_noted() {
+async fn checklist_16_3_no_secret_and_no_address_of_mail_is_noted() {
     let app = TestApp::start().await;
     let lived = live(&app).await;
 

@@ -8,7 +8,7 @@ use tonic_types::StatusExt;
 use crate::app::{EMAIL, PASSWORD, TestApp, reason};
 
 #[tokio::test]
-async fn a_flood_of_log_ins_is_turned_away_in_time_and_the_rest_is_served() {
+async fn checklist_15_1_3_a_flood_of_log_ins_is_turned_away_in_time_and_the_rest_is_served() {
     let app = TestApp::start_with(&[("AUTH_HASHING_CORES", "1")]).await;
     let started = Instant::now();
 

@@ -85,7 +85,7 @@ async fn log_in_from(app: &TestApp, address: &str, user_agent: &str) -> SessionT
 }
 
 #[tokio::test]
-async fn each_session_says_which_device_where_and_when_and_which_is_this_one() {
+async fn checklist_7_5_2_each_session_says_which_device_where_and_when_and_which_is_this_one() {
     let app = TestApp::start().await;
     app.register(EMAIL, PASSWORD).await.unwrap();
     let laptop = log_in_from(&app, "203.0.113.7", "Firefox/140").await;
@@ -237,7 +237,7 @@ async fn a_bad_name_and_a_field_that_cannot_be_changed_are_named() {
 }
 
 #[tokio::test]
-async fn ending_one_session_ends_it_at_once_and_no_other_and_again_is_no_error() {
+async fn checklist_7_5_2_ending_one_session_ends_it_at_once_and_no_other_and_again_is_no_error() {
     let app = TestApp::start().await;
     let here = app.ada().await;
     let lost = app.log_in(EMAIL, PASSWORD).await.unwrap();

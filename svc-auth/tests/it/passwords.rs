@@ -32,7 +32,7 @@ fn refused() -> (Code, String) {
 }
 
 #[tokio::test]
-async fn a_password_that_everybody_tries_is_refused_at_registration_with_its_reason() {
+async fn checklist_6_2_4_a_password_that_everybody_tries_is_refused_at_registration_with_its_reason() {
     let app = TestApp::start().await;
 
     for password in [
@@ -67,7 +67,7 @@ async fn a_changed_password_is_the_only_one_that_counts() {
 }
 
 #[tokio::test]
-async fn changing_a_password_ends_every_other_session_of_the_user_and_no_one_elses() {
+async fn checklist_7_4_3_changing_a_password_ends_every_other_session_of_the_user_and_no_one_elses() {
     let app = TestApp::start().await;
     let here = app.ada().await;
     let there = app.log_in(EMAIL, PASSWORD).await.unwrap();

@@ -56,7 +56,7 @@ fn every_bad_variable_is_reported_at_once_with_exit_code_64() {
 }
 
 #[tokio::test]
-async fn passwords_tokens_and_addresses_are_never_logged() {
+async fn checklist_16_2_5_passwords_tokens_and_addresses_are_never_logged() {
     let database = fresh_database("auth").await;
     let migrated = binary()
         .arg("migrate")

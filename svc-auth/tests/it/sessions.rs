@@ -8,7 +8,7 @@ use tonic::{Code, Request};
 use crate::app::{EMAIL, PASSWORD, TestApp, reason, violations};
 
 #[tokio::test]
-async fn an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
+async fn checklist_6_3_8_an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
     let app = TestApp::start().await;
     app.register(EMAIL, PASSWORD).await.unwrap();
 
@@ -65,7 +65,7 @@ async fn a_session_says_whose_it_is_how_long_it_lives_and_what_opened_it() {
 }
 
 #[tokio::test]
-async fn logging_out_ends_access_and_refreshing_at_once_and_only_for_this_session() {
+async fn checklist_7_4_1_logging_out_ends_access_and_refreshing_at_once_and_only_for_this_session() {
     let app = TestApp::start().await;
     let here = app.ada().await;
     let there = app.log_in(EMAIL, PASSWORD).await.unwrap();

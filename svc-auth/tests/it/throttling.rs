@@ -56,7 +56,7 @@ async fn audited(app: &TestApp, outcome: &str) -> i64 {
 const MOST_LOOKED_AT: usize = 5 + 5;
 
 #[tokio::test]
-async fn asvs_6_1_1_and_6_3_1_guesses_from_200_networks_are_refused_and_the_owner_gets_in_on_a_known_device() {
+async fn checklist_6_1_1_and_6_3_1_guesses_from_200_networks_are_refused_and_the_owner_gets_in_on_a_known_device() {
     let app = TestApp::start().await;
     let device_token = app.ada().await.device_token;
 

@@ -64,7 +64,7 @@ async fn bad_input_is_named_with_its_rule() {
 }
 
 #[tokio::test]
-async fn a_password_is_what_was_typed_to_the_last_byte() {
+async fn checklist_6_2_8_a_password_is_what_was_typed_to_the_last_byte() {
     let app = TestApp::start().await;
     let passwords = [
         ("a@example.com", "fifteen letters ", "fifteen letters"),

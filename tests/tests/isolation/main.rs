@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const UNKNOWN_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 #[tokio::test]
-async fn no_rpc_shows_or_changes_what_is_anothers() -> Result<()> {
+async fn checklist_api1_no_rpc_shows_or_changes_what_is_anothers() -> Result<()> {
     let platform = start_platform().await?;
     let alice = Client::register(&platform.edge_url(), "alice@example.com").await?;
     let bob = Client::register(&platform.edge_url(), "bob@example.com").await?;
@@ -52,7 +52,7 @@ async fn no_rpc_shows_or_changes_what_is_anothers() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_rpc_of_a_service_shows_or_changes_what_is_anothers() -> Result<()> {
+async fn checklist_api1_no_rpc_of_a_service_shows_or_changes_what_is_anothers() -> Result<()> {
     let platform = start_platform().await?;
     let alice = Client::register(&platform.edge_url(), "alice@example.com").await?;
     let bob = Client::register(&platform.edge_url(), "bob@example.com").await?;
@@ -98,7 +98,7 @@ async fn no_rpc_of_a_service_shows_or_changes_what_is_anothers() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_api_token_is_its_users_and_reaches_nothing_of_identity() -> Result<()> {
+async fn checklist_api5_an_api_token_is_its_users_and_reaches_nothing_of_identity() -> Result<()> {
     let platform = start_platform().await?;
     let alice = Client::register(&platform.edge_url(), "alice@example.com").await?;
     let bob = Client::register(&platform.edge_url(), "bob@example.com").await?;

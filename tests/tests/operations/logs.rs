@@ -43,7 +43,7 @@ async fn one_trace_follows_an_import_through_every_process() -> Result<()> {
 }
 
 #[tokio::test]
-async fn logs_are_json_lines_without_secrets() -> Result<()> {
+async fn checklist_14_2_1_and_16_2_5_and_16_4_1_logs_are_json_lines_without_secrets() -> Result<()> {
     let platform = start_platform_with(&TALKATIVE).await?;
     let secrets = walk_through(&platform.edge_url()).await?;
 

@@ -76,7 +76,7 @@ async fn a_token_with_scopes_allows_no_more_than_they_say() {
 }
 
 #[tokio::test]
-async fn a_service_method_takes_the_services_that_its_policy_names() {
+async fn checklist_13_2_a_service_method_takes_the_services_that_its_policy_names() {
     let app = App::start().await;
     let call = async |token: &str| {
         let request = with_token(UpsertBookmarksRequest::default(), token);

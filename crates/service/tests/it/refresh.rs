@@ -212,7 +212,7 @@ async fn while_keys_cannot_be_had_unknown_ones_hold_nobody_up_and_known_ones_cou
 }
 
 #[tokio::test]
-async fn a_log_out_counts_within_five_seconds() {
+async fn checklist_7_4_1_a_log_out_counts_within_five_seconds() {
     let (issuer, auth, shutdown) = (TestIssuer::new(), FakeAuth::default(), CancellationToken::new());
     auth.publish(&issuer);
     let address = auth.start(&issuer, shutdown.clone()).await;
