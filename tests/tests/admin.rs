@@ -69,7 +69,7 @@ async fn the_first_user_governs_and_nobody_else_does() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_user_may_not_set_is_refused_by_name() -> Result<()> {
+async fn checklist_api3_and_15_3_3_what_a_user_may_not_set_is_refused_by_name() -> Result<()> {
     let platform = start_platform().await?;
     let ada = Client::register(&platform.edge_url(), "ada@example.com").await?;
     let fields = [

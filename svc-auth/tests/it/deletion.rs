@@ -26,7 +26,7 @@ const BOB: &str = "bob@example.com";
 const SERVICES: [&str; 4] = ["svc-bookmarks", "svc-enrich", "svc-import", "svc-task"];
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn delete(app: &TestApp, token: &str, password: &str) -> Result<(), Status> {
+pub(crate) async fn delete(app: &TestApp, token: &str, password: &str) -> Result<(), Status> {
     let request = DeleteCurrentUserRequest {
         current_password: password.to_owned(),
     };

@@ -18,6 +18,7 @@ use bookmesh_proto::auth::v1::{
 use futures::future::join_all;
 use serde_json::json;
 use service::client::channel;
+use sqlx::Row;
 use tempfile::TempDir;
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
@@ -29,6 +30,7 @@ use self::{
 use crate::{
     app::{EMAIL, PASSWORD, TestApp, reason, violations},
     challenges::challenges,
+    deletion::delete,
     second_factors::{code_of, enrol_and_confirm},
     tokens::claims,
 };
@@ -178,7 +180,7 @@ async fn tokens_signed_with_each_kind_of_key_are_taken() {
 }
 
 #[tokio::test]
-async fn one_subject_at_two_issuers_is_two_users() {
+async fn checklist_6_8_1_one_subject_at_two_issuers_is_two_users() {
     let setup = Setup::start().await;
     for provider in [&setup.company, &setup.club] {
         provider.sign_in(json!({"sub": "1"}));
@@ -207,6 +209,48 @@ async fn an_unverified_address_is_left_out() {
 
         assert_eq!(setup.app.me(&tokens.access_token).await.unwrap().email, "");
     }
+}
+
+#[tokio::test]
+async fn where_registration_is_not_open_a_provider_lets_nobody_new_in() {
+    for registration in ["invite", "closed"] {
+        let setup = Setup::start_with(&[("AUTH_REGISTRATION", registration)]).await;
+
+        let refused = setup.log_in("company").await;
+
+        let closed = (Code::PermissionDenied, "REGISTRATION_CLOSED".to_owned());
+        assert_eq!(reason(refused), closed, "{registration}");
+        let users: i64 = count(&setup.app, "SELECT count(*) FROM users").await;
+        assert_eq!(users, 0, "{registration}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_a_provider_has_verified_is_confirmed() {
+    let setup = Setup::start_with(&[("AUTH_EMAIL_CONFIRMATION", "required")]).await;
+    setup
+        .company
+        .sign_in(json!({"sub": "7", "email": "ada@example.com", "email_verified": true}));
+
+    let tokens = setup.log_in("company").await.unwrap();
+
+    assert!(setup.app.me(&tokens.access_token).await.unwrap().email_confirmed);
+}
+
+#[tokio::test]
+async fn whoever_has_no_password_can_leave_with_a_fresh_log_in() {
+    let setup = Setup::start().await;
+    let tokens = setup.log_in("company").await.unwrap();
+
+    delete(&setup.app, &tokens.access_token, "").await.unwrap();
+
+    assert_eq!(count(&setup.app, "SELECT count(*) FROM identities").await, 0);
+    assert_eq!(reason(setup.app.me(&tokens.access_token).await).1, "SESSION_ENDED");
+}
+
+async fn count(app: &TestApp, query: &'static str) -> i64 {
+    let counted = sqlx::query(query).fetch_one(&mut app.admin().await).await;
+    counted.unwrap().get(0)
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn asked(app: &TestApp) -> PasskeyCeremony {
         .into_inner()
 }
 
-async fn shown(app: &TestApp, device: &mut Authenticator) -> PasskeyAnswer {
+pub(crate) async fn shown(app: &TestApp, device: &mut Authenticator) -> PasskeyAnswer {
     let begun = asked(app).await;
     PasskeyAnswer {
         credential: device.get(&begun.options),
@@ -84,7 +84,7 @@ async fn shown(app: &TestApp, device: &mut Authenticator) -> PasskeyAnswer {
     }
 }
 
-async fn log_in(app: &TestApp, answer: PasskeyAnswer) -> Result<SessionTokens, Status> {
+pub(crate) async fn log_in(app: &TestApp, answer: PasskeyAnswer) -> Result<SessionTokens, Status> {
     let request = CreatePasskeySessionRequest { answer: Some(answer) };
     Ok(passkeys(app).create_passkey_session(request).await?.into_inner())
 }
@@ -124,7 +124,7 @@ async fn rename(app: &TestApp, token: &str, id: &str, name: &str) -> Result<Pass
     Ok(answer.into_inner())
 }
 
-async fn remove(app: &TestApp, token: &str, id: &str) -> Result<(), Status> {
+pub(crate) async fn remove(app: &TestApp, token: &str, id: &str) -> Result<(), Status> {
     let request = with_token(DeletePasskeyRequest { id: id.to_owned() }, token);
     passkeys(app).delete_passkey(request).await.map(drop)
 }

@@ -13,6 +13,7 @@ use tonic::{Code, Status, transport::Channel};
 use crate::{
     api_tokens::make,
     app::{EMAIL, PASSWORD, TestApp, reason, violations},
+    second_factors::enrol_and_confirm,
 };
 
 /// Of each kind, one after the other, so that what else the machine does hits both.
@@ -50,7 +51,7 @@ async fn forgetful_ada(app: &TestApp) -> (SessionTokens, String) {
 }
 
 #[tokio::test]
-async fn a_mailed_token_sets_a_new_password_ends_every_session_and_tells_the_owner() {
+async fn checklist_7_4_3_a_mailed_token_sets_a_new_password_ends_every_session_and_tells_the_owner() {
     let app = TestApp::start().await;
     let (tokens, token) = forgetful_ada(&app).await;
     app.me(&tokens.access_token).await.unwrap();
@@ -75,6 +76,21 @@ async fn a_mailed_token_sets_a_new_password_ends_every_session_and_tells_the_own
             "Your password was changed"
         ]
     );
+}
+
+#[tokio::test]
+async fn checklist_6_4_3_a_reset_leaves_the_second_factor_in_the_way() {
+    let app = TestApp::start().await;
+    let tokens = app.ada().await;
+    enrol_and_confirm(&app, &tokens.access_token).await;
+    forget(&app, EMAIL).await.unwrap();
+
+    reset(&app, &app.last_token_to(EMAIL).await, NEW_PASSWORD)
+        .await
+        .unwrap();
+
+    let log_in = app.log_in(EMAIL, NEW_PASSWORD).await;
+    assert_eq!(reason(log_in), (Code::Unauthenticated, "MFA_REQUIRED".to_owned()));
 }
 
 #[tokio::test]
@@ -193,7 +209,7 @@ async fn a_reset_revokes_api_tokens_unless_their_owner_keeps_them() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_gets_the_same_answer_and_the_same_work_and_no_mail() {
+async fn checklist_6_3_8_an_unknown_address_gets_the_same_answer_and_the_same_work_and_no_mail() {
     let app = TestApp::start().await;
     app.register(EMAIL, PASSWORD).await.unwrap();
     let mut admin = app.admin().await;

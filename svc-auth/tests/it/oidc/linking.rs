@@ -11,7 +11,9 @@ use tonic::{Code, Status};
 use super::{Setup, failed, provider::Back, provider::visit, unknown};
 use crate::{
     app::{EMAIL, PASSWORD, reason, violations, with_token},
+    authenticator::Authenticator,
     oidc::REDIRECT_URI,
+    passkeys,
 };
 
 const NEW_PASSWORD: &str = "a rather different horse";
@@ -274,6 +276,25 @@ async fn the_last_way_in_stays() {
     // Without an address there is nothing to log in with a password with.
     setup.change_password(token, "", NEW_PASSWORD).await.unwrap();
     assert_eq!(reason(setup.unlink(token, &club.id).await), last_way_in());
+}
+
+#[tokio::test]
+async fn a_passkey_is_a_way_in_and_may_be_the_last_one() {
+    let setup = Setup::start().await;
+    let tokens = setup.log_in("company").await.unwrap();
+    let company = setup.identities(&tokens.access_token).await.remove(0);
+    let mut device = Authenticator::new();
+    let made = passkeys::add(&setup.app, &tokens.access_token, &mut device, "Phone").await;
+    let passkey = made.unwrap().passkey.unwrap();
+    let answer = passkeys::shown(&setup.app, &mut device).await;
+    let token = passkeys::log_in(&setup.app, answer).await.unwrap().access_token;
+
+    setup.unlink(&token, &company.id).await.unwrap();
+
+    assert_eq!(
+        reason(passkeys::remove(&setup.app, &token, &passkey.id).await),
+        last_way_in()
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ fn now() -> i64 {
 }
 
 #[tokio::test]
-async fn only_a_signature_by_the_providers_key_counts() {
+async fn checklist_6_8_2_only_a_signature_by_the_providers_key_counts() {
     let signatures = [
         Signature::None,
         Signature::PublicKeyAsSecret,
