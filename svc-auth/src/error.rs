@@ -9,14 +9,15 @@ use service::{
     postgres,
     status::{self, Violation},
 };
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 
 pub(crate) use self::{factor::FactorError, oidc::OidcError};
 use crate::account_error::AccountError;
 
 /// How long to wait before trying again when every core hashes.
-const BUSY_RETRY: Duration = Duration::from_secs(1);
+const BUSY_RETRY: Duration = Duration::from_millis(BUSY_RETRY_MILLISECONDS);
+const BUSY_RETRY_MILLISECONDS: u64 = 1_000;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -118,7 +119,7 @@ impl From<Error> for Status {
             Error::PasswordResetRequired => with_reason(Code::PermissionDenied, "PASSWORD_RESET_REQUIRED"),
             Error::AdminRequired => with_reason(Code::PermissionDenied, "ADMIN_REQUIRED"),
             Error::LastAdmin => with_reason(Code::FailedPrecondition, "LAST_ADMIN"),
-            Error::Busy => retry_later(Code::Unavailable, "AUTH_BUSY", &message, BUSY_RETRY),
+            Error::Busy => busy(&message),
             Error::TooManyAttempts { retry_after } => {
                 retry_later(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", &message, retry_after)
             }
@@ -132,6 +133,14 @@ impl From<Error> for Status {
             Error::Internal(error) => status::internal(&error),
         }
     }
+}
+
+/// With gRPC's own pushback besides: callers that count failures know by it that this service is at work.
+fn busy(message: &str) -> Status {
+    let mut status = retry_later(Code::Unavailable, "AUTH_BUSY", message, BUSY_RETRY);
+    let pushback = MetadataValue::from(BUSY_RETRY_MILLISECONDS);
+    status.metadata_mut().insert("grpc-retry-pushback-ms", pushback);
+    status
 }
 
 pub(crate) fn retry_later(code: Code, reason: &str, message: &str, after: Duration) -> Status {

@@ -79,7 +79,8 @@ impl<'w> Attempt<'w> {
                 self.close(took, Outcome::Failed, false);
             }
             // A service that is being restarted says so for calls in between; it is not ill.
-            Fault::NotProcessed => self.close(took, Outcome::Unknown, false),
+            // Nor is one that turns away what is too much: the others get their answers.
+            Fault::NotProcessed | Fault::Shed => self.close(took, Outcome::Unknown, false),
             // Callers choose shorter deadlines than the policy's; those must not close the service to the others.
             Fault::TimedOut if self.is_slow(took) => self.close(took, Outcome::Failed, true),
             Fault::TimedOut => self.close(took, Outcome::Unknown, false),

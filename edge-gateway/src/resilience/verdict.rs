@@ -21,6 +21,8 @@ pub(super) enum Fault {
     Broken,
     /// The service says that it cannot answer at the moment.
     Unavailable,
+    /// The service is at work, and turns away what is too much: it says when to come again, by gRPC's pushback.
+    Shed,
     /// The service is broken inside.
     Internal,
     TimedOut,
@@ -40,6 +42,7 @@ impl Fault {
             None => {}
         }
         match status.code() {
+            Code::Unavailable if status.metadata().contains_key(PUSHBACK) => Self::Shed,
             Code::Unavailable => Self::Unavailable,
             Code::Internal | Code::Unknown => Self::Internal,
             Code::DeadlineExceeded => Self::TimedOut,
@@ -63,7 +66,7 @@ impl Fault {
     pub(super) fn may_be_done(self) -> bool {
         match self {
             Self::Broken | Self::Unavailable | Self::Internal | Self::TimedOut => true,
-            Self::Unreachable | Self::NotProcessed | Self::None => false,
+            Self::Unreachable | Self::NotProcessed | Self::Shed | Self::None => false,
         }
     }
 
@@ -71,7 +74,7 @@ impl Fault {
     pub(super) fn may_be_repeated(self, is_harmless: bool) -> bool {
         match self {
             Self::Unreachable | Self::NotProcessed => true,
-            Self::Broken | Self::Unavailable => is_harmless,
+            Self::Broken | Self::Unavailable | Self::Shed => is_harmless,
             // There is no time left, and what fails inside fails again.
             Self::TimedOut | Self::Internal | Self::None => false,
         }

@@ -31,6 +31,11 @@ async fn checklist_15_1_3_a_flood_of_log_ins_is_turned_away_in_time_and_the_rest
     for status in busy {
         let retry = status.get_details_retry_info().unwrap();
         assert_eq!(retry.retry_delay, Some(Duration::from_secs(1)));
+        assert_eq!(
+            status.metadata()["grpc-retry-pushback-ms"],
+            "1000",
+            "no breaker opens for it"
+        );
         assert_eq!(reason::<()>(Err(status)), (Code::Unavailable, "AUTH_BUSY".to_owned()));
     }
     for status in served {

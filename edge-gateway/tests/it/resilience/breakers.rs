@@ -39,6 +39,23 @@ async fn a_service_that_fails_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_service_that_turns_away_what_is_too_much_stays_open_to_the_rest() {
+    let service = Arc::new(Unsteady::default());
+    let app = start(&service, EAGER).await;
+    let mut busy = Status::unavailable("too much at once");
+    busy.metadata_mut()
+        .insert("grpc-retry-pushback-ms", "60000".parse().unwrap());
+    service.fail_next(20, &busy);
+
+    for _ in 0..20 {
+        assert_eq!(get(&app, "/v1/read").await.status(), 503);
+    }
+
+    assert_eq!(get(&app, "/v1/read").await.status(), 200);
+    assert_eq!(service.calls(), 21);
+}
+
+#[tokio::test]
 async fn the_end_of_a_connection_is_one_failure_however_many_calls_were_on_it() {
     let (address, calls) = listen(&[Fate::CloseUnder(5)]).await;
     let app = start_before(address, EAGER).await;
