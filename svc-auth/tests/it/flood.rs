@@ -32,7 +32,7 @@ async fn checklist_15_1_3_a_flood_of_log_ins_is_turned_away_in_time_and_the_rest
         let retry = status.get_details_retry_info().unwrap();
         assert_eq!(retry.retry_delay, Some(Duration::from_secs(1)));
         assert_eq!(
-            status.metadata()["grpc-retry-pushback-ms"],
+            status.metadata().get("grpc-retry-pushback-ms").unwrap(),
             "1000",
             "no breaker opens for it"
         );
