@@ -122,7 +122,10 @@ fn encode(text: String) -> String {
 async fn publish(platform: &Platform, issuer: &TestIssuer) -> Result<()> {
     let public_key = BASE64_URL_SAFE_NO_PAD.decode(&issuer.jwks().keys[0].x)?;
     let mut connection = PgConnection::connect(&platform.stack().postgres_url("postgres")).await?;
-    sqlx::query("INSERT INTO auth.signing_keys VALUES ($1, $2, '', now(), now())")
+    let past =
+        "INSERT INTO auth.signing_keys (id, public_key, private_key_sealed, created_at, generation, activates_at)
+                VALUES ($1, $2, '', now(), 0, now() - interval '1 minute')";
+    sqlx::query(past)
         .bind(TEST_KEY_ID)
         .bind(public_key)
         .execute(&mut connection)

@@ -110,16 +110,20 @@ async fn begin(
     if have.len() >= PASSKEYS_MAX {
         return Err(Error::Factor(FactorError::TooManyPasskeys));
     }
-    let shown_name = if user.display_name.is_empty() {
-        &user.email
-    } else {
-        &user.display_name
+    // Browsers show these; whoever came from a provider may have neither.
+    let first_of = |names: [&str; 3]| {
+        names
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
+            .to_owned()
     };
+    let id = user.id.to_string();
     let registrant = Registrant {
         user_id: caller.user_id,
         session_id: caller.session_id,
-        email: &user.email,
-        display_name: shown_name,
+        email: &first_of([&user.email, &user.display_name, &id]),
+        display_name: &first_of([&user.display_name, &user.email, &id]),
     };
     Ok(auth.relying_party.begin_registration(&registrant, have, now)?.into())
 }

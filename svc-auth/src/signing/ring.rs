@@ -12,7 +12,7 @@ use crate::{master_key::MasterKey, store::SigningKeyRow};
 
 /// All keys that were published at `read_at`.
 pub(super) struct Ring {
-    /// Newest first, and never none.
+    /// The key that signs now, after those whose turn is to come; never none.
     turns: Vec<Turn>,
     public: HashMap<String, [u8; 32]>,
     jwks: Jwks,
@@ -26,14 +26,17 @@ struct Turn {
 }
 
 impl Ring {
-    /// Of rows that are ordered newest first.
+    /// Of rows that are ordered newest first. What has had its turn signs nothing more, and its private half stays sealed.
     pub(super) fn new(rows: &[SigningKeyRow], master_key: &MasterKey, read_at: OffsetDateTime) -> anyhow::Result<Ring> {
         ensure!(!rows.is_empty(), "there is no signing key");
         let mut public = HashMap::new();
-        let mut turns = Vec::new();
+        let mut turns: Vec<Turn> = Vec::new();
         for row in rows {
             let bytes: [u8; 32] = row.public_key.as_slice().try_into().context("reading a public key")?;
             public.insert(row.id.clone(), bytes);
+            if turns.last().is_some_and(|turn| turn.activates_at <= read_at) {
+                continue;
+            }
             let pkcs8 = master_key
                 .open(&purpose(&row.id), &row.private_key_sealed)
                 .context("opening a signing key: is AUTH_MASTER_KEY the one it was sealed with?")?;

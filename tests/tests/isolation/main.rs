@@ -172,6 +172,8 @@ async fn fill(client: &Client) -> Result<BTreeMap<&'static str, String>> {
         ("apiTokens", text(&api_token, "id")),
         // One takes a device that keeps it, which the tests of svc-auth have: there, hers are tried too.
         ("passkeys", UNKNOWN_ID.to_owned()),
+        // As one takes a provider.
+        ("identities", UNKNOWN_ID.to_owned()),
         ("invitations", text(&invitation, "id")),
     ]))
 }

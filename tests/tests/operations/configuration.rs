@@ -32,6 +32,7 @@ const REQUIRED: [(&str, &[&str]); 6] = [
             "AUTH_MAIL_SMTP_URL",
             "AUTH_PUBLIC_URL",
             "BOOKMESH_SERVICE_KEYS",
+            "BOOKMESH_NATS_URL",
             "BOOKMESH_REDIS_URL",
         ],
     ),
