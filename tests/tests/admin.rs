@@ -113,7 +113,7 @@ async fn the_audit_log_is_exported_as_lines() -> Result<()> {
         .collect::<Result<_>>()?;
     let numbers: Vec<&str> = links.iter().filter_map(|link| link["sequence"].as_str()).collect();
     assert_eq!(numbers, ["1", "2", "3"], "{text}");
-    let actions: Vec<&Value> = links.iter().map(|link| &link["event"]["action"]).collect();
+    let actions: Vec<&Value> = links.iter().map(|link| &link["auditEvent"]["action"]).collect();
     assert_eq!(actions, ["USER_REGISTERED", "LOG_IN", "AUDIT_EVENTS_EXPORTED"]);
     assert!(
         links

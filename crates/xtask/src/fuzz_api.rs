@@ -24,7 +24,9 @@ pub(crate) async fn fuzz_api(arguments: &[String]) -> anyhow::Result<()> {
     let schemathesis = schemathesis()?;
     run::run(&mut run::build_of(PROGRAMS.map(|program| program.name), "dev"))?;
     let binaries = run::target_folder()?.join("debug");
-    let platform = Platform::start_temporary(&binaries, Vec::new()).await?;
+    // With limits that it cannot reach: it is to see more than refusals.
+    let settings = run::workspace().join("tests/generous.toml").display().to_string();
+    let platform = Platform::start_temporary(&binaries, vec![("EDGE_SETTINGS".to_owned(), settings)]).await?;
     let mut command = Command::new(schemathesis);
     command
         .args(["run", &format!("{}/openapi.json", platform.edge_url())])

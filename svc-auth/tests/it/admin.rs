@@ -548,10 +548,10 @@ async fn an_export_is_the_chain_as_it_is_stored_from_wherever_a_copy_ends() {
     assert!(all.len() > 1_200);
     for (link, row) in all.iter().zip(&stored) {
         assert_eq!(link.sequence, row.get::<i64, _>(0));
-        assert_eq!(link.event.as_ref().unwrap().id, row.get::<String, _>(1));
+        assert_eq!(link.audit_event.as_ref().unwrap().id, row.get::<String, _>(1));
         assert_eq!(link.hash, row.get::<Vec<u8>, _>(2));
     }
-    let last = all.last().unwrap().event.clone().unwrap();
+    let last = all.last().unwrap().audit_event.clone().unwrap();
     assert_eq!(
         last.action(),
         Action::AuditEventsExported,

@@ -97,6 +97,6 @@ fn message(stored: StoredLink) -> AuditLink {
     AuditLink {
         sequence: stored.link.sequence,
         hash: stored.hash,
-        event: Some(AuditEvent::from(stored.link)),
+        audit_event: Some(AuditEvent::from(stored.link)),
     }
 }
