@@ -135,6 +135,7 @@ impl Mailer {
     async fn sweep_and_measure(&self, connection: &mut PgConnection, now: OffsetDateTime) -> sqlx::Result<()> {
         store::sweep_mails(connection, now).await?;
         store::sweep_mail_tokens(connection).await?;
+        store::sweep_invitations(connection).await?;
         let (waiting, since) = store::waiting_mails(connection).await?;
         self.counts.waiting.set(waiting);
         let age = since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0));

@@ -59,7 +59,7 @@ pub(crate) use identities::{
 };
 pub(crate) use invitations::{
     NewInvitation, OpenInvitation, accept_invitation, delete_invitation, insert_invitation, list_invitations,
-    lock_invitation, may_invite,
+    lock_invitation, may_invite, sweep_invitations,
 };
 pub(crate) use mail_tokens::{
     NewTokenRow, adopt_owner_of_mail_token, has_mail_token, put_decoy_token, put_mail_token, sweep_mail_tokens,

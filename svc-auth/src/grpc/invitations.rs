@@ -207,7 +207,7 @@ pub(super) async fn accept(
 ) -> Result<Uuid, Error> {
     let invitation = store::lock_invitation(connection, token, email, now).await?;
     let invitation_id = invitation.ok_or(Error::Account(AccountError::InvitationInvalid))?;
-    store::accept_invitation(connection, invitation_id, new_user_id, now).await?;
+    store::accept_invitation(connection, invitation_id, new_user_id).await?;
     Ok(invitation_id)
 }
 

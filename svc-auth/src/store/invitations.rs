@@ -68,17 +68,22 @@ pub(crate) async fn lock_invitation(
     .await
 }
 
-/// Uses the invitation up. The transaction is the new user's from then on.
-pub(crate) async fn accept_invitation(
-    connection: &mut PgConnection,
-    id: Uuid,
-    new_user_id: Uuid,
-    now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    sqlx::query!("UPDATE invitations SET accepted_at = $2 WHERE id = $1", id, now)
+/// Uses the invitation up: its row goes, because whoever accepts it may delete the account, and then the address is nowhere. The
+/// transaction is the new user's from then on.
+pub(crate) async fn accept_invitation(connection: &mut PgConnection, id: Uuid, new_user_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM invitations WHERE id = $1", id)
         .execute(&mut *connection)
         .await?;
     act_for(connection, new_user_id).await
+}
+
+/// In a transaction of the task that sends mails: removes what has expired, and what the release before this one kept though it
+/// was accepted.
+pub(crate) async fn sweep_invitations(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM invitations WHERE expires_at < now() OR accepted_at IS NOT NULL")
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Answers false when there is no such invitation of this user that was not accepted.

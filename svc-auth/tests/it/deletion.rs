@@ -11,7 +11,7 @@ use devstack::{Devstack, Ports, fresh_database};
 use futures::future::join_all;
 use prost::Message;
 use service::client::channel;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -20,6 +20,8 @@ use crate::{
     admin::admin,
     api_tokens::make,
     app::{PASSWORD, TestApp, new_keys, reason, violations, with_token},
+    invitations::{accept, invite},
+    resets::forget,
 };
 
 const BOB: &str = "bob@example.com";
@@ -142,6 +144,39 @@ async fn a_deleted_user_is_out_at_once_and_all_rows_are_gone_but_the_audit_log()
         (id.as_str(), None, 0)
     );
     app.register(BOB, PASSWORD).await.unwrap();
+}
+
+/// The tables that have a text somewhere in a row, whatever the column.
+async fn tables_with(app: &TestApp, text: &str) -> Vec<String> {
+    let mut connection = app.admin().await;
+    let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'auth' ORDER BY 1";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.unwrap();
+    assert!(tables.len() > 15, "{tables:?}");
+    let mut found = Vec::new();
+    for table in tables {
+        let rows = format!("SELECT count(*) FROM auth.{table} AS whole WHERE whole::text ILIKE '%' || $1 || '%'");
+        let query = sqlx::query_scalar(AssertSqlSafe(rows)).bind(text.to_owned());
+        let count: i64 = query.fetch_one(&mut connection).await.unwrap();
+        if count > 0 {
+            found.push(table);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_deleted_users_address_is_in_no_table() {
+    let app = TestApp::start().await;
+    let ada = app.ada().await;
+    invite(&app, &ada.access_token, BOB).await.unwrap();
+    accept(&app, BOB, &app.last_token_to(BOB).await).await.unwrap();
+    forget(&app, BOB).await.unwrap();
+    let bob = app.log_in(BOB, PASSWORD).await.unwrap();
+    assert_eq!(tables_with(&app, BOB).await, ["users"]);
+
+    delete(&app, &bob.access_token, PASSWORD).await.unwrap();
+
+    assert_eq!(tables_with(&app, BOB).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use futures::future::join_all;
 use service::client::channel;
 use tonic::{Code, Status, transport::Channel};
 
-use crate::app::{EMAIL, PASSWORD, TestApp, reason, violations, with_token};
+use crate::{
+    app::{EMAIL, PASSWORD, TestApp, reason, violations, with_token},
+    mails::waits,
+};
 
 const GUEST: &str = "grace@example.com";
 
@@ -16,7 +19,7 @@ fn invitations(app: &TestApp) -> InvitationServiceClient<Channel> {
     InvitationServiceClient::new(channel(&app.address).unwrap())
 }
 
-async fn invite(app: &TestApp, access_token: &str, email: &str) -> Result<Invitation, Status> {
+pub(crate) async fn invite(app: &TestApp, access_token: &str, email: &str) -> Result<Invitation, Status> {
     let request = CreateInvitationRequest {
         email: email.to_owned(),
     };
@@ -26,7 +29,7 @@ async fn invite(app: &TestApp, access_token: &str, email: &str) -> Result<Invita
     Ok(made.into_inner())
 }
 
-async fn accept(app: &TestApp, email: &str, token: &str) -> Result<User, Status> {
+pub(crate) async fn accept(app: &TestApp, email: &str, token: &str) -> Result<User, Status> {
     let request = CreateUserRequest {
         email: email.to_owned(),
         password: PASSWORD.to_owned(),
@@ -174,4 +177,25 @@ async fn where_registration_is_closed_nobody_makes_an_account() {
         reason(refused),
         (Code::PermissionDenied, "REGISTRATION_CLOSED".to_owned())
     );
+}
+
+#[tokio::test]
+async fn what_has_expired_is_cleared_away_and_what_counts_stays() {
+    let (app, admin) = by_invitation().await;
+    invite(&app, &admin, GUEST).await.unwrap();
+    let stays = invite(&app, &admin, "hedy@example.com").await.unwrap();
+
+    app.run_as_admin(
+        "UPDATE invitations SET expires_at = now() - interval '1 s' WHERE email = 'grace@example.com';
+         INSERT INTO invitations SELECT gen_random_uuid(), inviter_id, sha256('accepted'), email, email_key, created_at, expires_at, now()
+         FROM invitations WHERE email = 'hedy@example.com'",
+    )
+    .await;
+
+    waits(&mut app.admin().await, "SELECT count(*) = 1 FROM invitations").await;
+    let left: String = sqlx::query_scalar("SELECT id::text FROM invitations")
+        .fetch_one(&mut app.admin().await)
+        .await
+        .unwrap();
+    assert_eq!(left, stays.id);
 }

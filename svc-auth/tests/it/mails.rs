@@ -26,7 +26,7 @@ async fn start_with_smtp(port: u16) -> TestApp {
     TestApp::start_with(&variables).await
 }
 
-async fn waits(connection: &mut PgConnection, condition: &'static str) {
+pub(crate) async fn waits(connection: &mut PgConnection, condition: &'static str) {
     while !sqlx::query(condition)
         .fetch_one(&mut *connection)
         .await
