@@ -2,8 +2,8 @@
 -- more; it counts, for an hour, among the mails that its recipient has had.
 CREATE TABLE mails (
     id              uuid PRIMARY KEY,
-    -- Whose change it tells of; nobody's when it goes to somebody without an account.
-    user_id         uuid REFERENCES users (id) ON DELETE CASCADE,
+    -- Whose change it tells of; nobody's when it goes to somebody without an account, or the user is no more.
+    user_id         uuid REFERENCES users (id) ON DELETE SET NULL,
     kind            text NOT NULL,
     -- An HMAC of the address, to count by.
     recipient       bytea NOT NULL CHECK (length(recipient) = 32),
@@ -25,6 +25,20 @@ CREATE INDEX mails_due ON mails (next_attempt_at) WHERE done_at IS NULL;
 CREATE INDEX mails_recipient ON mails (recipient, kind, created_at);
 CREATE INDEX mails_user ON mails (user_id);
 CREATE INDEX mails_done ON mails (created_at) WHERE done_at IS NOT NULL;
+
+-- A mail of a user who is no more loses its content and is done, and goes on counting: nobody gets more mails because somebody makes an
+-- account with their address, deletes it, and makes another.
+CREATE FUNCTION forget_mail() RETURNS trigger
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    NEW.sealed := NULL;
+    NEW.done_at := coalesce(OLD.done_at, now());
+    RETURN NEW;
+END $$;
+REVOKE ALL ON FUNCTION forget_mail FROM PUBLIC;
+CREATE TRIGGER forget BEFORE UPDATE OF user_id ON mails
+    FOR EACH ROW WHEN (OLD.user_id IS NOT NULL AND NEW.user_id IS NULL) EXECUTE FUNCTION forget_mail();
 
 ALTER TABLE mails ENABLE ROW LEVEL SECURITY;
 ALTER TABLE mails FORCE ROW LEVEL SECURITY;

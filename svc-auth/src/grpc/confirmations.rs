@@ -77,8 +77,23 @@ pub(super) async fn confirm(
     Ok(())
 }
 
+/// Puts nothing when the address has had its share of mails: the answer does not tell, and a later log-in or request mails another.
+pub(super) async fn put_within_share(
+    auth: &Auth,
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    email: &Email,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    if auth.mails.has_room(connection, email, MailKind::Confirmation, now).await? {
+        return put(auth, connection, user_id, email, now).await;
+    }
+    tracing::info!(user.id = %user_id, "so many mails to confirm an address were asked for that this one is not sent");
+    Ok(())
+}
+
 /// Puts another token and its mail into the transaction of its user.
-pub(super) async fn put(
+async fn put(
     auth: &Auth,
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -131,11 +146,8 @@ pub(super) async fn require_confirmed(
     let Some(account) = account.filter(|account| !account.email_confirmed) else {
         return Ok(());
     };
-    let kind = MailKind::Confirmation;
-    if !store::has_mail_token(&mut transaction, user_id, TokenPurpose::ConfirmEmail, now).await?
-        && auth.mails.has_room(&mut transaction, &account.email, kind, now).await?
-    {
-        put(auth, &mut transaction, user_id, &account.email, now).await?;
+    if !store::has_mail_token(&mut transaction, user_id, TokenPurpose::ConfirmEmail, now).await? {
+        put_within_share(auth, &mut transaction, user_id, &account.email, now).await?;
     }
     transaction.commit().await?;
     auth.mails.wake();

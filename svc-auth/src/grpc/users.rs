@@ -87,7 +87,7 @@ async fn insert(auth: &Auth, newcomer: &Newcomer, origin: &Origin, now: OffsetDa
     let is_admin = store::make_first_user_admin(&mut transaction, user_id).await?;
     match newcomer.invitation {
         Some(_) => store::confirm_email(&mut transaction, user_id, now).await?,
-        None => confirmations::put(auth, &mut transaction, user_id, email, now).await?,
+        None => confirmations::put_within_share(auth, &mut transaction, user_id, email, now).await?,
     }
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;

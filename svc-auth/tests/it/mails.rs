@@ -10,6 +10,7 @@ use sqlx::{PgConnection, Row};
 
 use crate::{
     app::{EMAIL, PASSWORD, TestApp, environment, new_keys},
+    deletion::delete,
     mailbox::{MailServer, Manners},
 };
 
@@ -198,6 +199,32 @@ async fn unusual_addresses_are_written_as_they_are_and_none_adds_a_header() {
     }
     let injected = "a@example.com\u{2028}Bcc:all@example.com";
     app.register(injected, PASSWORD).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn registering_and_deleting_in_turn_gets_an_address_no_more_mails_than_its_share() {
+    let app = TestApp::start_with(&[("AUTH_MAILS_PER_HOUR", "2")]).await;
+
+    for _ in 0..4 {
+        let tokens = app.ada().await;
+        delete(&app, &tokens.access_token, PASSWORD).await.unwrap();
+    }
+
+    assert_eq!(app.mails_to(EMAIL).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_user_who_is_deleted_loses_its_content_and_goes_on_counting() {
+    let app = start_with_smtp(free_port()).await;
+    let tokens = app.ada().await;
+    let mut admin = app.admin().await;
+    waits(&mut admin, "SELECT min(attempts) > 0 FROM mails").await;
+
+    delete(&app, &tokens.access_token, PASSWORD).await.unwrap();
+
+    let forgotten = "SELECT count(*) FROM mails WHERE user_id IS NULL AND sealed IS NULL AND done_at IS NOT NULL";
+    let forgotten: i64 = sqlx::query_scalar(forgotten).fetch_one(&mut admin).await.unwrap();
+    assert_eq!(forgotten, 1);
 }
 
 fn process(pairs: &[(String, String)], grpc: u16, smtp: u16) -> Child {
