@@ -111,7 +111,7 @@ pub fn is_owner_deleted(error: &Error) -> bool {
     matches!(error, Error::Database(database) if database.code().as_deref() == Some(OWNER_DELETED))
 }
 
-/// Whether the error says that the database is busy, starting, stopping or out of reach.
+/// Whether the error says that the database is busy, starting, stopping or out of reach, or that this transaction had to give way.
 pub fn is_unavailable(error: &Error) -> bool {
     match error {
         Error::PoolTimedOut | Error::PoolClosed | Error::Io(_) | Error::WorkerCrashed | Error::BeginFailed => true,
@@ -120,9 +120,10 @@ pub fn is_unavailable(error: &Error) -> bool {
     }
 }
 
-/// Connection exceptions, too many connections, and a server that shuts down or is not ready.
+/// Connection exceptions, too many connections, a server that shuts down or is not ready, and transactions that were in each other's way
+/// (40001, 40P01).
 fn is_unavailable_code(code: &str) -> bool {
-    code.starts_with("08") || matches!(code, "53300" | "57P01" | "57P02" | "57P03")
+    code.starts_with("08") || matches!(code, "40001" | "40P01" | "53300" | "57P01" | "57P02" | "57P03")
 }
 
 /// Begins whether or not the caller waits for it. A call that is given up while BEGIN is under way would hand its

@@ -13,7 +13,7 @@ use super::{
     Auth,
     opening::{self, Recognised},
     proofs::{self, Factor},
-    stepping_up,
+    standing, stepping_up,
 };
 use crate::{
     audit::{Action, Event, Outcome},
@@ -87,8 +87,12 @@ async fn complete(
     let user_id = challenge.user_id;
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
+    let held = standing::hold(&mut transaction, user_id).await?;
+    let held = held.ok_or(Error::Factor(FactorError::InvalidChallenge))?;
     let shown = store::lock_challenge(&mut transaction, challenge, now).await?;
     let shown = shown.ok_or(Error::Factor(FactorError::InvalidChallenge))?;
+    // The challenge shows who they are; the factor is not looked at where it opens nothing.
+    let (transaction, role) = held.admit(auth, transaction, origin, now).await?;
     let tried = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now);
     let mut right = proofs::look_at(auth, transaction, user_id, &factor, tried).await?;
     store::delete_challenge(&mut right.transaction, challenge).await?;
@@ -98,6 +102,7 @@ async fn complete(
     };
     let recognised = Recognised {
         user_id,
+        role,
         password_version: shown.password_version,
         authentication: so_far.and(factor.method(), now),
         device: None,

@@ -10,6 +10,7 @@ use super::{
     audit::note_alone,
     challenges, oidc_attempts,
     opening::{self, Recognised},
+    standing,
 };
 use crate::{
     account_error::AccountError,
@@ -120,6 +121,11 @@ async fn open_session(
     let authentication = Authentication::by_provider(now);
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
+    let Some(held) = standing::hold(&mut transaction, user_id).await? else {
+        transaction.rollback().await?;
+        return Err(note_refusal(auth, Some(user_id), OidcError::LogInFailed.into(), origin, now).await);
+    };
+    let (mut transaction, role) = held.admit(auth, transaction, origin, now).await?;
     if !store::use_identity(&mut transaction, user_id, id, now).await? {
         transaction.rollback().await?;
         return Err(note_refusal(auth, Some(user_id), OidcError::LogInFailed.into(), origin, now).await);
@@ -134,6 +140,7 @@ async fn open_session(
     let used = Event::new(Some(user_id), Action::IdentityUsed, Outcome::Succeeded, origin, now).done_to(id);
     let recognised = Recognised {
         user_id,
+        role,
         password_version,
         authentication,
         device: None,

@@ -8,8 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Auth,
-    sessions::{note_refusal, purpose, tokens},
-    standing,
+    sessions::{purpose, tokens},
 };
 use crate::{
     audit::{Action, Event, Outcome},
@@ -20,12 +19,15 @@ use crate::{
     origin::Origin,
     password::random_bytes,
     refresh_token::RefreshKey,
+    role::Role,
     store,
 };
 
-/// Somebody who has shown all that it takes.
+/// Somebody who has shown all that it takes, and may log in.
 pub(super) struct Recognised {
     pub user_id: Uuid,
+    /// As `standing` told it in this transaction.
+    pub role: Role,
     /// Of the password that counted when they were recognised.
     pub password_version: i64,
     pub authentication: Authentication,
@@ -57,13 +59,6 @@ pub(super) async fn open(
     let key_bytes = random_bytes::<32>();
     let key_sealed = auth.master_key.seal(&purpose(session.id), &key_bytes);
 
-    let role = match standing::require(&mut transaction, user_id).await {
-        Ok(role) => role,
-        Err(refusal) => {
-            transaction.rollback().await?;
-            return Err(note_refusal(auth, user_id, refusal, origin, now).await);
-        }
-    };
     if !store::insert_session(&mut transaction, &session, recognised.password_version, &key_sealed).await? {
         transaction.rollback().await?;
         return Ok(None);
@@ -80,6 +75,6 @@ pub(super) async fn open(
     let id = recognised.device.unwrap_or_else(id::generate);
     Ok(Some(SessionTokens {
         device_token: auth.devices.issue(Device { user_id, id }, now),
-        ..tokens(auth, &session, role, &RefreshKey::new(&key_bytes), now).await?
+        ..tokens(auth, &session, recognised.role, &RefreshKey::new(&key_bytes), now).await?
     }))
 }

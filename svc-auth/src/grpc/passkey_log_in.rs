@@ -10,6 +10,7 @@ use super::{
     Auth,
     opening::{self, Recognised},
     proofs::{self, Factor},
+    standing,
 };
 use crate::{
     audit::{Action, Event, Outcome},
@@ -43,23 +44,27 @@ pub(super) async fn log_in(
     let user_id = assertion.user_id;
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
+    let held = standing::hold(&mut transaction, user_id).await?;
     // Whoever names a key that this user does not have is not worth a line in the user's log: anybody could write there.
     let known = store::lock_passkey(&mut transaction, user_id, assertion.credential_id()).await?;
     let login = store::password_of(&mut transaction, user_id).await?;
-    let (Some(_), Some(login)) = (known, login) else {
+    let (Some(held), Some(_), Some(login)) = (held, known, login) else {
         return Err(Error::Factor(FactorError::WrongPasskey));
     };
     let tried = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now);
     let factor = Factor::Passkey(Box::new(assertion));
     let right = proofs::look_at(auth, transaction, user_id, &factor, tried).await?;
+    // A right one is used up also where it opens nothing, so that nobody shows it again once the account is open.
+    let (transaction, role) = held.admit(auth, right.transaction, origin, now).await?;
     let recognised = Recognised {
         user_id,
+        role,
         password_version: login.password_version,
         authentication: Authentication::by_passkey(now),
         device: None,
         noted: right.noted,
     };
-    let tokens = opening::open(auth, right.transaction, recognised, origin, now).await?;
+    let tokens = opening::open(auth, transaction, recognised, origin, now).await?;
     tokens.ok_or(Error::Factor(FactorError::WrongPasskey))
 }
 

@@ -5,7 +5,7 @@ use service::{caller::UserCaller, postgres, status::Violation, time::to_proto};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Auth, audit::note_alone, challenges, confirmations, opening, throttle};
+use super::{Auth, audit::note_alone, challenges, confirmations, opening, standing, throttle};
 use crate::{
     attempts::{Attempt, Kind, Refused},
     audit::{Action, Event, Outcome},
@@ -70,6 +70,11 @@ async fn open(
     confirmations::require_confirmed(auth, user_id, origin, now).await?;
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
+    let Some(held) = standing::hold(&mut transaction, user_id).await? else {
+        transaction.rollback().await?;
+        return Err(refuse(auth, Some(user_id), origin, now).await);
+    };
+    let (mut transaction, role) = held.admit(auth, transaction, origin, now).await?;
     if let Some(stronger) = &rehash {
         store::replace_password_hash(&mut transaction, user_id, &login.stored, stronger).await?;
     }
@@ -83,6 +88,7 @@ async fn open(
     }
     let recognised = opening::Recognised {
         user_id,
+        role,
         password_version: login.password_version,
         authentication,
         device,
@@ -224,20 +230,6 @@ async fn refuse(auth: &Auth, user_id: Option<Uuid>, origin: &Origin, now: Offset
     match note_alone(auth, Event::new(user_id, Action::LogIn, Outcome::Refused, origin, now)).await {
         Ok(()) => Error::InvalidCredentials,
         Err(error) => error,
-    }
-}
-
-/// Whoever has shown who they are is told why they are kept out, once that is noted.
-pub(super) async fn note_refusal(
-    auth: &Auth,
-    user_id: Uuid,
-    refusal: Error,
-    origin: &Origin,
-    now: OffsetDateTime,
-) -> Error {
-    match refuse(auth, Some(user_id), origin, now).await {
-        Error::InvalidCredentials => refusal,
-        failure => failure,
     }
 }
 

@@ -96,7 +96,9 @@ async fn apply(
     let (mut noted, mut recovery_codes_left) = (None, None);
 
     let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
-    // Locks the session first, as a refresh does. A password that was changed meanwhile has ended it.
+    // The user's row before all else, as every log-in and every change of the account does, or two would wait for each other.
+    store::hold_standing(&mut transaction, caller.user_id).await?;
+    // Refreshes of the session wait. A password that was changed meanwhile has ended it.
     let locked = store::lock_session(&mut transaction, caller.session_id).await?;
     let locked = locked.ok_or(Error::SessionEnded)?;
     require_live(&mut transaction, caller, now).await?;

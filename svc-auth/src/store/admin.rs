@@ -57,11 +57,12 @@ pub(crate) async fn make_first_user_admin(connection: &mut PgConnection, user_id
 }
 
 /// Held until the end of the transaction: an admin who disables the account at this moment either sees the session that is
-/// being opened and ends it, or is seen here. None when there is no such user any more.
+/// being opened and ends it, or is seen here. As strong as any lock that a log-in takes of the row later, since two that hold a weaker
+/// one could not both get it. None when there is no such user any more.
 pub(crate) async fn hold_standing(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<Option<Standing>> {
     let row = sqlx::query!(
         r#"SELECT role, disabled_at IS NOT NULL AS "is_disabled!", password_reset_required
-           FROM users WHERE id = $1 FOR SHARE"#,
+           FROM users WHERE id = $1 FOR NO KEY UPDATE"#,
         user_id
     )
     .fetch_optional(connection)

@@ -26,7 +26,7 @@ pub(crate) async fn challenge_of(app: &TestApp) -> String {
     refused.get_details_error_info().unwrap().metadata["challenge"].clone()
 }
 
-async fn complete(
+pub(crate) async fn complete(
     app: &TestApp,
     challenge: &str,
     totp_code: &str,

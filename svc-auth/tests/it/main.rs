@@ -27,6 +27,7 @@ mod refresh;
 mod resets;
 mod second_factors;
 mod sessions;
+mod standing;
 mod stepping_up;
 mod throttling;
 mod tokens;

@@ -60,7 +60,7 @@ pub(crate) async fn add(
 }
 
 /// A registered user's session and her device.
-async fn ada_with_a_passkey(app: &TestApp) -> (SessionTokens, Authenticator, CreatePasskeyResponse) {
+pub(crate) async fn ada_with_a_passkey(app: &TestApp) -> (SessionTokens, Authenticator, CreatePasskeyResponse) {
     let ada = app.ada().await;
     let mut device = Authenticator::new();
     let added = add(app, &ada.access_token, &mut device, "Phone").await.unwrap();

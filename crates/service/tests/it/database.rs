@@ -158,3 +158,18 @@ async fn a_database_that_comes_back_is_used_again() {
     tokio::time::timeout(Duration::from_secs(20), back).await.unwrap();
     stack.stop().await;
 }
+
+#[tokio::test]
+async fn a_transaction_that_had_to_give_way_to_another_may_be_tried_again() {
+    let database = fresh_database("giving_way").await;
+    let pool = postgres::connect(&database.app_url, 1, &Metrics::new()).await.unwrap();
+
+    for raise in [
+        "DO $$ BEGIN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END $$",
+        "DO $$ BEGIN RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'; END $$",
+    ] {
+        let error = sqlx::raw_sql(raise).execute(&pool).await.unwrap_err();
+
+        assert_eq!(postgres::status(error).code(), Code::Unavailable, "{raise}");
+    }
+}
