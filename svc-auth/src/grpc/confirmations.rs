@@ -6,10 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    Auth, accounts::begin_with_token, audit::note_alone, email_changes, own_sessions::event_of,
-    own_sessions::require_live,
-};
+use super::{Auth, accounts::begin_with_token, email_changes, own_sessions::event_of, own_sessions::require_live};
 use crate::{
     account_error::AccountError,
     audit::{Action, Event, Outcome},
@@ -85,7 +82,11 @@ pub(super) async fn put_within_share(
     email: &Email,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if auth.mails.has_room(connection, email, MailKind::Confirmation, now).await? {
+    if auth
+        .mails
+        .has_room(connection, email, MailKind::Confirmation, now)
+        .await?
+    {
         return put(auth, connection, user_id, email, now).await;
     }
     tracing::info!(user.id = %user_id, "so many mails to confirm an address were asked for that this one is not sent");
@@ -129,32 +130,19 @@ async fn put(
         .await
 }
 
-/// For a log-in with the right password: refuses it while the address is not confirmed, where that is required. When the last token has
-/// expired another is mailed, since without a session nobody could ask for one.
-pub(super) async fn require_confirmed(
+/// For a log-in that is refused because the address is not confirmed: when the last token has expired another is mailed, since without a
+/// session nobody could ask for one.
+pub(super) async fn put_again(
     auth: &Auth,
+    connection: &mut PgConnection,
     user_id: Uuid,
-    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if !auth.email_confirmation.is_required() {
+    if store::has_mail_token(connection, user_id, TokenPurpose::ConfirmEmail, now).await? {
         return Ok(());
     }
-    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
-    let account = store::account_of(&mut transaction, user_id).await?;
-    // One that is gone is refused by the log-in itself.
-    let Some(account) = account.filter(|account| !account.email_confirmed) else {
-        return Ok(());
-    };
-    if !store::has_mail_token(&mut transaction, user_id, TokenPurpose::ConfirmEmail, now).await? {
-        put_within_share(auth, &mut transaction, user_id, &account.email, now).await?;
+    match store::account_of(connection, user_id).await? {
+        Some(account) => put_within_share(auth, connection, user_id, &account.email, now).await,
+        None => Ok(()),
     }
-    transaction.commit().await?;
-    auth.mails.wake();
-    note_alone(
-        auth,
-        Event::new(Some(user_id), Action::LogIn, Outcome::Refused, origin, now),
-    )
-    .await?;
-    Err(Error::Account(AccountError::EmailNotConfirmed))
 }

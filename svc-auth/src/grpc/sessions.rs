@@ -5,7 +5,7 @@ use service::{caller::UserCaller, postgres, status::Violation, time::to_proto};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Auth, audit::note_alone, challenges, confirmations, opening, standing, throttle};
+use super::{Auth, audit::note_alone, challenges, opening, standing, throttle};
 use crate::{
     attempts::{Attempt, Kind, Refused},
     audit::{Action, Event, Outcome},
@@ -67,7 +67,6 @@ async fn open(
 ) -> Result<SessionTokens, Error> {
     let Recognised { login, rehash } = recognise(auth, guess, place, origin, now).await?;
     let user_id = login.user_id;
-    confirmations::require_confirmed(auth, user_id, origin, now).await?;
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
     let Some(held) = standing::hold(&mut transaction, user_id).await? else {

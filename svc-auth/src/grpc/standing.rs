@@ -4,8 +4,9 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Auth;
+use super::{Auth, confirmations};
 use crate::{
+    account_error::AccountError,
     audit::{Action, Event, Outcome},
     error::Error,
     origin::Origin,
@@ -36,23 +37,32 @@ impl Held {
         origin: &Origin,
         now: OffsetDateTime,
     ) -> Result<(Transaction<'static, Postgres>, Role), Error> {
-        let Some(refusal) = self.refusal() else {
+        let Some(refusal) = self.refusal(auth) else {
             return Ok((transaction, self.standing.role));
         };
+        if matches!(refusal, Error::Account(AccountError::EmailNotConfirmed)) {
+            confirmations::put_again(auth, &mut transaction, self.user_id, now).await?;
+        }
         let event = Event::new(Some(self.user_id), Action::LogIn, Outcome::Refused, origin, now);
         store::append_event(&mut transaction, &auth.audit_key, event).await?;
         transaction.commit().await?;
+        auth.mails.wake();
 
         tracing::info!(user.id = %self.user_id, error = %refusal, "log-in refused");
         Err(refusal)
     }
 
-    fn refusal(&self) -> Option<Error> {
-        if self.standing.is_disabled {
+    /// A new password comes by mail and so confirms the address too. Whoever comes from a provider that vouches for no address has none
+    /// to confirm.
+    fn refusal(&self, auth: &Auth) -> Option<Error> {
+        let standing = &self.standing;
+        if standing.is_disabled {
             return Some(Error::AccountDisabled);
         }
-        self.standing
-            .password_reset_required
-            .then_some(Error::PasswordResetRequired)
+        if standing.password_reset_required {
+            return Some(Error::PasswordResetRequired);
+        }
+        let must_confirm = standing.has_unconfirmed_email && auth.email_confirmation.is_required();
+        must_confirm.then_some(Error::Account(AccountError::EmailNotConfirmed))
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Standing {
     pub role: Role,
     pub is_disabled: bool,
     pub password_reset_required: bool,
+    /// There is one, and nobody has shown that they read its mail.
+    pub has_unconfirmed_email: bool,
 }
 
 struct ManagedRow {
@@ -61,7 +63,8 @@ pub(crate) async fn make_first_user_admin(connection: &mut PgConnection, user_id
 /// one could not both get it. None when there is no such user any more.
 pub(crate) async fn hold_standing(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<Option<Standing>> {
     let row = sqlx::query!(
-        r#"SELECT role, disabled_at IS NOT NULL AS "is_disabled!", password_reset_required
+        r#"SELECT role, disabled_at IS NOT NULL AS "is_disabled!", password_reset_required,
+                  email_key IS NOT NULL AND email_confirmed_at IS NULL AS "has_unconfirmed_email!"
            FROM users WHERE id = $1 FOR NO KEY UPDATE"#,
         user_id
     )
@@ -72,6 +75,7 @@ pub(crate) async fn hold_standing(connection: &mut PgConnection, user_id: Uuid) 
         role: row.role.parse()?,
         is_disabled: row.is_disabled,
         password_reset_required: row.password_reset_required,
+        has_unconfirmed_email: row.has_unconfirmed_email,
     }))
 }
 

@@ -9,7 +9,7 @@ use crate::{
     resets::{accounts, forget, reset, token_invalid},
 };
 
-const REQUIRED: [(&str, &str); 1] = [("AUTH_EMAIL_CONFIRMATION", "required")];
+pub(crate) const REQUIRED: [(&str, &str); 1] = [("AUTH_EMAIL_CONFIRMATION", "required")];
 
 pub(crate) async fn confirm(app: &TestApp, token: &str) -> Result<(), Status> {
     let request = ConfirmEmailRequest {
@@ -23,7 +23,7 @@ async fn ask_again(app: &TestApp, access_token: &str) -> Result<(), Status> {
     accounts(app).request_email_confirmation(request).await.map(drop)
 }
 
-fn not_confirmed() -> (Code, String) {
+pub(crate) fn not_confirmed() -> (Code, String) {
     (Code::PermissionDenied, "EMAIL_NOT_CONFIRMED".to_owned())
 }
 

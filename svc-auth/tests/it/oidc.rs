@@ -49,7 +49,7 @@ impl Setup {
         Setup::start_with(&[]).await
     }
 
-    async fn start_with(variables: &[(&str, &str)]) -> Setup {
+    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Setup {
         let (company, club) = (
             TestProvider::start(Key::es256()).await,
             TestProvider::start(Key::eddsa()).await,

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use crate::{
     app::{EMAIL, PASSWORD, TestApp, reason, with_token},
     challenges::{challenge_of, challenges, complete, complete_with_recovery_code},
+    confirmations::{REQUIRED, not_confirmed},
     mails::waits,
     oidc::Setup,
     passkeys::{ada_with_a_passkey, log_in, shown},
@@ -72,6 +73,39 @@ async fn a_passkeys_answer_that_a_shut_account_refused_opens_nothing_once_it_is_
     assert_eq!(reason(again), (Code::InvalidArgument, "WRONG_PASSKEY".to_owned()));
     let anew = shown(&app, &mut device).await;
     log_in(&app, anew).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_a_confirmed_address_is_required_no_way_in_goes_without() {
+    let app = TestApp::start().await;
+    let (_, mut device, added) = ada_with_a_passkey(&app).await;
+    let challenge = challenge_of(&app).await;
+    let strict = app.beside(&REQUIRED).await;
+
+    let by_password = strict.log_in(EMAIL, PASSWORD).await;
+    let answer = shown(&strict, &mut device).await;
+    let by_passkey = log_in(&strict, answer).await;
+    let code = &added.recovery_codes.unwrap().codes[0];
+    let by_challenge = complete_with_recovery_code(&strict, &challenge, code).await;
+
+    assert_eq!(reason(by_password), not_confirmed());
+    assert_eq!(reason(by_passkey), not_confirmed());
+    assert_eq!(reason(by_challenge), not_confirmed());
+}
+
+#[tokio::test]
+async fn where_a_confirmed_address_is_required_a_provider_is_no_way_around_and_an_account_without_one_gets_in() {
+    let setup = Setup::start_with(&REQUIRED).await;
+    setup.log_in("company").await.unwrap();
+
+    setup
+        .app
+        .run_as_admin("UPDATE users SET email = 'ada@example.com', email_key = 'ada@example.com'")
+        .await;
+    let refused = setup.log_in("company").await;
+
+    assert_eq!(reason(refused), not_confirmed());
+    assert_eq!(setup.app.mails_to(EMAIL).await.len(), 1, "a token that confirms it");
 }
 
 /// Holds all users' rows until the call waits for one of them, and then finds no row of a table locked.
