@@ -45,15 +45,19 @@ pub(super) async fn begin(
     }
     let (to_new, to_old) = (MailKind::EmailChange, MailKind::EmailChangeNotice);
     let has_room = auth.mails.has_room(&mut transaction, &new, to_new, now).await?
-        && auth
-            .mails
-            .has_room(&mut transaction, &account.email, to_old, now)
-            .await?;
+        // Accounts without an address have none that is told, and share nothing.
+        && (account.email.is_missing()
+            || auth
+                .mails
+                .has_room(&mut transaction, &account.email, to_old, now)
+                .await?);
     if !has_room {
         return Err(Error::Account(AccountError::TooManyMails));
     }
     put_token(auth, &mut transaction, caller.user_id, &new, now).await?;
-    put_notice(auth, &mut transaction, &account, &new, now).await?;
+    if !account.email.is_missing() {
+        put_notice(auth, &mut transaction, &account, &new, now).await?;
+    }
     let event = event_of(caller, action, origin, now);
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;

@@ -13,7 +13,7 @@ use crate::{
 const NEW: &str = "ada@example.org";
 const THIEF: &str = "thief@example.net";
 
-async fn change(app: &TestApp, access_token: &str, new_email: &str) -> Result<(), Status> {
+pub(crate) async fn change(app: &TestApp, access_token: &str, new_email: &str) -> Result<(), Status> {
     let request = ChangeEmailRequest {
         new_email: new_email.to_owned(),
     };

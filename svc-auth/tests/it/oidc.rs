@@ -31,6 +31,7 @@ use crate::{
     app::{EMAIL, PASSWORD, TestApp, reason, violations},
     challenges::challenges,
     deletion::delete,
+    email_changes::change,
     second_factors::{code_of, enrol_and_confirm},
     tokens::claims,
 };
@@ -235,6 +236,23 @@ async fn an_address_that_a_provider_has_verified_is_confirmed() {
     let tokens = setup.log_in("company").await.unwrap();
 
     assert!(setup.app.me(&tokens.access_token).await.unwrap().email_confirmed);
+}
+
+#[tokio::test]
+async fn accounts_without_an_address_have_a_share_of_mails_each() {
+    let setup = Setup::start_with(&[("AUTH_MAILS_PER_HOUR", "1")]).await;
+
+    for number in 0..3 {
+        setup.company.sign_in(json!({"sub": number.to_string()}));
+        let tokens = setup.log_in("company").await.unwrap();
+        let email = format!("ada{number}@example.com");
+        change(&setup.app, &tokens.access_token, &email).await.unwrap();
+
+        assert_eq!(setup.app.mails_to(&email).await.len(), 1);
+    }
+
+    let told = "SELECT count(*) FROM mails WHERE kind = 'email_change_notice'";
+    assert_eq!(count(&setup.app, told).await, 0);
 }
 
 #[tokio::test]
