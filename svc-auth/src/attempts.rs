@@ -60,6 +60,9 @@ pub(crate) enum Kind {
     /// The password of an account, by somebody who has an access token of it. The account is the user's id, the device the
     /// session: who has found a token does not keep the user out.
     CurrentPassword,
+    /// Which addresses have an account, by asking for mails that set a new password. Each one counts, whatever came of it, and for the
+    /// network alone: how many mails an address gets is counted with the mails.
+    Reset,
 }
 
 /// A guess that is about to be made.
@@ -233,6 +236,7 @@ impl Kind {
         match self {
             Kind::LogIn => "log_in",
             Kind::CurrentPassword => "current_password",
+            Kind::Reset => "reset",
         }
     }
 
@@ -240,7 +244,7 @@ impl Kind {
     /// many people's, so it gets a hundred failures at once and twenty a minute.
     fn rules(self) -> (Rule, Rule) {
         match self {
-            Kind::LogIn | Kind::CurrentPassword => (
+            Kind::LogIn | Kind::CurrentPassword | Kind::Reset => (
                 Rule::Ladder {
                     free: 5,
                     longest: 15 * MINUTE,

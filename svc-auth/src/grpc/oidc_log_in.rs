@@ -47,6 +47,8 @@ pub(super) async fn complete(
 ) -> Result<SessionTokens, Error> {
     let person = match oidc_attempts::recognise(auth, given, Whose::default(), now).await {
         Ok(person) => person,
+        // Anybody can make up a state: that is not worth a line.
+        Err(error @ Error::Oidc(OidcError::AttemptUnknown)) => return Err(error),
         Err(error) => return Err(note_refusal(auth, None, error, origin, now).await),
     };
     let identity = match find_or_register(auth, &person, origin, now).await {

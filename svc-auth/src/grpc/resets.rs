@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     account_error::AccountError,
+    attempts::{Attempt, Kind},
     audit::{Action, Event, Outcome},
     error::Error,
     mail_token::{MailToken, NewMailToken, TokenPurpose},
@@ -32,6 +33,7 @@ pub(super) async fn request(
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let email = Email::parse(request.email)?;
+    count(auth, origin, now).await?;
     let login = store::user_for_login(&auth.pool, &email.key()).await?;
     let user_id = login.map(|login| login.user_id);
 
@@ -60,6 +62,24 @@ pub(super) async fn request(
         "mail to set a new password asked for"
     );
     Ok(())
+}
+
+/// Nothing is compared here that would cost anybody time, so that without an end to it the audit log and the queue would have none either. Refusals
+/// are not noted.
+async fn count(auth: &Auth, origin: &Origin, now: OffsetDateTime) -> Result<(), Error> {
+    let attempt = Attempt {
+        kind: Kind::Reset,
+        account: None,
+        device: None,
+        address: origin.address,
+    };
+    match auth.attempts.begin(attempt, now).await {
+        // Stays counted.
+        Ok(_counted) => Ok(()),
+        Err(refused) => Err(Error::TooManyAttempts {
+            retry_after: refused.retry_after,
+        }),
+    }
 }
 
 /// Withdraws the token before, and puts another with its mail.

@@ -11,6 +11,7 @@ use tonic_types::StatusExt;
 use crate::{
     app::{EMAIL, PASSWORD, TestApp, reason, with_token},
     redis::own_redis,
+    resets::forget_from,
 };
 
 const WRONG: &str = "wrong horse battery";
@@ -160,6 +161,33 @@ async fn a_known_device_has_a_budget_and_no_more_and_another_accounts_device_is_
     for foreign in [bob, forged, "nonsense".to_owned()] {
         assert_eq!(reason(app.log_in_from("", EMAIL, PASSWORD, &foreign).await), too_many());
     }
+}
+
+#[tokio::test]
+async fn a_network_asks_for_so_many_resets_and_what_is_refused_is_not_noted() {
+    let app = TestApp::start().await;
+    app.register(EMAIL, PASSWORD).await.unwrap();
+
+    let asking = stream::iter(0..160).map(|number| {
+        let (app, email) = (&app, format!("user{number}@example.com"));
+        async move { forget_from(app, &format!("203.0.113.{number}"), &email).await }
+    });
+    let answers: Vec<_> = asking.buffer_unordered(4).collect().await;
+
+    let passed = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!((100..160).contains(&passed), "{passed}");
+    let noted = "SELECT count(*) FROM audit_events WHERE action = 'PASSWORD_RESET_REQUESTED'";
+    let noted: i64 = sqlx::query_scalar(noted)
+        .fetch_one(&mut app.admin().await)
+        .await
+        .unwrap();
+    assert_eq!(noted, i64::try_from(passed).unwrap());
+    assert_eq!(audited(&app, "THROTTLED").await, 0);
+    let known = forget_from(&app, "203.0.113.250", EMAIL).await.unwrap_err();
+    let unknown = forget_from(&app, "203.0.113.250", "nobody@example.com").await.unwrap_err();
+    assert_eq!((known.message(), known.code()), (unknown.message(), unknown.code()));
+    assert_eq!(reason::<()>(Err(known)), too_many());
+    forget_from(&app, "203.0.114.1", EMAIL).await.unwrap();
 }
 
 #[tokio::test]

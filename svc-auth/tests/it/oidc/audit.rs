@@ -9,8 +9,12 @@ use serde_json::json;
 use service::client::channel;
 use sqlx::Row;
 
-use super::{Setup, provider::Signature};
-use crate::app::{EMAIL, with_token};
+use super::{
+    Setup,
+    provider::{Signature, visit},
+    unknown,
+};
+use crate::app::{EMAIL, reason, with_token};
 
 impl Setup {
     /// Oldest first, with what was done to.
@@ -84,4 +88,22 @@ async fn a_log_in_that_was_refused_is_noted_for_nobody() {
         .unwrap()
         .get(0);
     assert_eq!(noted, 1);
+}
+
+#[tokio::test]
+async fn a_state_that_nobody_has_adds_no_line() {
+    let setup = Setup::start().await;
+    let attempt = setup.begin("company").await.unwrap();
+    let back = visit(&attempt.authorization_url).await;
+    let other = setup.begin("company").await.unwrap();
+
+    let refused = setup.complete(&other, &back).await;
+
+    assert_eq!(reason(refused), unknown());
+    let noted: i64 = sqlx::query("SELECT count(*) FROM audit_events")
+        .fetch_one(&mut setup.app.admin().await)
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(noted, 0);
 }
