@@ -1,5 +1,5 @@
 //! Device tokens: show that somebody has logged in to this account from this device before. They are worth nothing else: whoever has
-//! one may fail a few times before they have to wait, however many others have failed.
+//! one may fail a few times before they have to wait, however many others have failed. A token ends with the password that was shown for it.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -10,8 +10,9 @@ use crate::master_key::MasterKey;
 
 /// Twice as long as a session lives at most. Each log-in answers a new one.
 const LIFE: Duration = Duration::days(180);
-const VERSION: u8 = 1;
-const SIGNED_BYTES: usize = 1 + 16 + 16 + 8;
+/// Those of version 1 did not say which password they were issued for, and are none any more.
+const VERSION: u8 = 2;
+const SIGNED_BYTES: usize = 1 + 16 + 16 + 8 + 8;
 const TAG_BYTES: usize = 32;
 
 /// A device that has been told from others.
@@ -19,6 +20,8 @@ const TAG_BYTES: usize = 32;
 pub(crate) struct Device {
     pub user_id: Uuid,
     pub id: Uuid,
+    /// Of the account when it was last logged in to from the device.
+    pub password_version: i64,
 }
 
 /// Signs device tokens.
@@ -34,6 +37,7 @@ impl DeviceKey {
         bytes.extend(device.user_id.as_bytes());
         bytes.extend(device.id.as_bytes());
         bytes.extend(now.unix_timestamp().to_be_bytes());
+        bytes.extend(device.password_version.to_be_bytes());
         bytes.extend(hmac::sign(&self.0, &bytes).as_ref());
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -46,11 +50,12 @@ impl DeviceKey {
         if signed[0] != VERSION {
             return None;
         }
-        let seconds = i64::from_be_bytes(signed[33..].try_into().ok()?);
+        let seconds = i64::from_be_bytes(signed[33..41].try_into().ok()?);
         let issued_at = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
         (now - issued_at < LIFE).then_some(Device {
             user_id: Uuid::from_slice(&signed[1..17]).ok()?,
             id: Uuid::from_slice(&signed[17..33]).ok()?,
+            password_version: i64::from_be_bytes(signed[41..].try_into().ok()?),
         })
     }
 }
@@ -67,6 +72,7 @@ mod tests {
     const DEVICE: Device = Device {
         user_id: Uuid::from_u128(1),
         id: Uuid::from_u128(2),
+        password_version: 3,
     };
 
     fn key(fill: u8) -> DeviceKey {
@@ -82,9 +88,19 @@ mod tests {
         assert_eq!(key(2).read(&token, NOW), None);
     }
 
+    #[test]
+    fn a_token_of_the_version_before_is_none() {
+        let key = key(1);
+        let mut bytes = vec![1];
+        bytes.extend([0; 40]);
+        bytes.extend(hmac::sign(&key.0, &bytes).as_ref());
+
+        assert_eq!(key.read(&BASE64_URL_SAFE_NO_PAD.encode(bytes), NOW), None);
+    }
+
     proptest! {
         #[test]
-        fn a_token_with_one_changed_letter_is_none(position in 0..98_usize, letter in "[A-Za-z0-9_-]") {
+        fn a_token_with_one_changed_letter_is_none(position in 0..108_usize, letter in "[A-Za-z0-9_-]") {
             let token = key(1).issue(DEVICE, NOW);
             let mut changed = token.clone();
             changed.replace_range(position..=position, &letter);

@@ -72,9 +72,13 @@ pub(super) async fn open(
     transaction.commit().await?;
 
     tracing::info!(user.id = %user_id, session.id = %session.id, "session opened");
-    let id = recognised.device.unwrap_or_else(id::generate);
+    let device = Device {
+        user_id,
+        id: recognised.device.unwrap_or_else(id::generate),
+        password_version: recognised.password_version,
+    };
     Ok(Some(SessionTokens {
-        device_token: auth.devices.issue(Device { user_id, id }, now),
+        device_token: auth.devices.issue(device, now),
         ..tokens(auth, &session, recognised.role, &RefreshKey::new(&key_bytes), now).await?
     }))
 }

@@ -191,7 +191,9 @@ async fn read_guess(
         return Ok((guess, None));
     };
     let login = look_up(auth, &guess).await?;
-    let is_theirs = login.is_some_and(|login| login.user_id == device.user_id);
+    // Whoever has taken a device's token is as strange as anybody once the password is another one.
+    let is_theirs =
+        login.is_some_and(|login| login.user_id == device.user_id && login.password_version == device.password_version);
     Ok((guess, is_theirs.then_some(device.id)))
 }
 

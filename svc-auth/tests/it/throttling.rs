@@ -164,6 +164,28 @@ async fn a_known_device_has_a_budget_and_no_more_and_another_accounts_device_is_
 }
 
 #[tokio::test]
+async fn a_device_is_known_until_the_password_is_changed() {
+    let app = TestApp::start().await;
+    let tokens = app.ada().await;
+    let new = "parsnip gravel oboe lantern";
+    let request = ChangePasswordRequest {
+        current_password: PASSWORD.to_owned(),
+        new_password: new.to_owned(),
+    };
+    let change = with_token(request, &tokens.access_token);
+    app.auth.clone().change_password(change).await.unwrap();
+    let since = app.log_in(EMAIL, new).await.unwrap().device_token;
+
+    attack(&app, EMAIL, 50, 50).await;
+
+    assert_eq!(
+        reason(app.log_in_from("", EMAIL, new, &tokens.device_token).await),
+        too_many()
+    );
+    app.log_in_from("", EMAIL, new, &since).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_network_asks_for_so_many_resets_and_what_is_refused_is_not_noted() {
     let app = TestApp::start().await;
     app.register(EMAIL, PASSWORD).await.unwrap();
@@ -184,7 +206,9 @@ async fn a_network_asks_for_so_many_resets_and_what_is_refused_is_not_noted() {
     assert_eq!(noted, i64::try_from(passed).unwrap());
     assert_eq!(audited(&app, "THROTTLED").await, 0);
     let known = forget_from(&app, "203.0.113.250", EMAIL).await.unwrap_err();
-    let unknown = forget_from(&app, "203.0.113.250", "nobody@example.com").await.unwrap_err();
+    let unknown = forget_from(&app, "203.0.113.250", "nobody@example.com")
+        .await
+        .unwrap_err();
     assert_eq!((known.message(), known.code()), (unknown.message(), unknown.code()));
     assert_eq!(reason::<()>(Err(known)), too_many());
     forget_from(&app, "203.0.114.1", EMAIL).await.unwrap();
