@@ -42,12 +42,14 @@ impl ChallengeService for Auth {
     }
 }
 
-/// What a log-in that has shown one factor gets when the account has a second factor: the refusal, with a challenge.
+/// What a log-in that has shown one factor gets when the account has a second factor: the refusal, with a challenge. `noted` is what
+/// was used to show it, when that is a line of its own.
 pub(super) async fn issue(
     auth: &Auth,
     mut transaction: Transaction<'static, Postgres>,
     user_id: Uuid,
     shown: &Shown,
+    noted: Option<Event>,
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<Error, Error> {
@@ -61,7 +63,9 @@ pub(super) async fn issue(
     }
     let factors = store::second_factors(&mut transaction, user_id).await?;
     let event = Event::new(Some(user_id), Action::LogInChallenged, Outcome::Succeeded, origin, now);
-    store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    for event in noted.into_iter().chain([event]) {
+        store::append_event(&mut transaction, &auth.audit_key, event).await?;
+    }
     transaction.commit().await?;
 
     tracing::info!(user.id = %user_id, "second factor asked for");

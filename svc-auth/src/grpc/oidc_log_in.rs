@@ -132,14 +132,14 @@ async fn open_session(
         transaction.rollback().await?;
         return Err(note_refusal(auth, Some(user_id), OidcError::LogInFailed.into(), origin, now).await);
     }
+    let used = Event::new(Some(user_id), Action::IdentityUsed, Outcome::Succeeded, origin, now).done_to(id);
     if store::has_second_factor(&mut transaction, user_id).await? {
         let shown = Shown {
             password_version,
             methods: authentication.methods,
         };
-        return Err(challenges::issue(auth, transaction, user_id, &shown, origin, now).await?);
+        return Err(challenges::issue(auth, transaction, user_id, &shown, Some(used), origin, now).await?);
     }
-    let used = Event::new(Some(user_id), Action::IdentityUsed, Outcome::Succeeded, origin, now).done_to(id);
     let recognised = Recognised {
         user_id,
         role,

@@ -83,7 +83,7 @@ async fn open(
             password_version: login.password_version,
             methods: authentication.methods,
         };
-        return Err(challenges::issue(auth, transaction, user_id, &shown, origin, now).await?);
+        return Err(challenges::issue(auth, transaction, user_id, &shown, None, origin, now).await?);
     }
     let recognised = opening::Recognised {
         user_id,

@@ -14,7 +14,10 @@ use super::{
     provider::{Signature, visit},
     unknown,
 };
-use crate::app::{EMAIL, reason, with_token};
+use crate::{
+    app::{EMAIL, reason, with_token},
+    second_factors::enrol_and_confirm,
+};
 
 impl Setup {
     /// Oldest first, with what was done to.
@@ -106,4 +109,24 @@ async fn a_state_that_nobody_has_adds_no_line() {
         .unwrap()
         .get(0);
     assert_eq!(noted, 0);
+}
+
+#[tokio::test]
+async fn an_identity_that_was_used_is_noted_also_when_a_second_factor_is_asked_for() {
+    let setup = Setup::start().await;
+    let first = setup.log_in("company").await.unwrap();
+    let identity = setup.identities(&first.access_token).await.remove(0).id;
+    enrol_and_confirm(&setup.app, &first.access_token).await;
+
+    let asked = setup.log_in("company").await;
+
+    assert_eq!(reason(asked).1, "MFA_REQUIRED");
+    let events = setup.events(&first.access_token).await;
+    assert_eq!(
+        events[events.len() - 2..],
+        [
+            (Action::IdentityUsed, Outcome::Succeeded, identity),
+            (Action::LogInChallenged, Outcome::Succeeded, String::new()),
+        ]
+    );
 }
