@@ -54,7 +54,9 @@ CREATE INDEX oidc_attempts_user ON oidc_attempts (user_id) WHERE user_id IS NOT 
 
 ALTER TABLE oidc_attempts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE oidc_attempts FORCE ROW LEVEL SECURITY;
--- Nobody's are seen by a transaction of nobody.
+-- Nobody's are seen by a transaction of nobody, unless it is a task's.
 CREATE POLICY owner ON oidc_attempts
-    USING (user_id IS NOT DISTINCT FROM NULLIF(current_setting('bookmesh.owner', true), '')::uuid)
-    WITH CHECK (user_id IS NOT DISTINCT FROM NULLIF(current_setting('bookmesh.owner', true), '')::uuid);
+    USING (user_id IS NOT DISTINCT FROM NULLIF(current_setting('bookmesh.owner', true), '')::uuid
+           AND NULLIF(current_setting('bookmesh.task', true), '') IS NULL)
+    WITH CHECK (user_id IS NOT DISTINCT FROM NULLIF(current_setting('bookmesh.owner', true), '')::uuid
+                AND NULLIF(current_setting('bookmesh.task', true), '') IS NULL);

@@ -21,6 +21,14 @@ async fn a_transaction_sees_what_is_its_owners_and_a_log_in_under_way_is_nobodys
 
     assert_eq!(count(&mut connection, identities).await, 0);
     assert_eq!(count(&mut connection, attempts).await, 2);
+    for (task, seen) in [("mails", 0), ("", 2)] {
+        sqlx::query("SELECT set_config('bookmesh.task', $1, false)")
+            .bind(task)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(count(&mut connection, attempts).await, seen, "{task}");
+    }
     sqlx::query("SELECT set_config('bookmesh.owner', $1, false)")
         .bind(&one.session.unwrap().user_id)
         .execute(&mut connection)
