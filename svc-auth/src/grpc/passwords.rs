@@ -103,6 +103,8 @@ async fn apply(
     require_live(&mut transaction, caller, now).await?;
     let reason = EndReason::PasswordChanged;
     let ended = store::end_other_sessions(&mut transaction, user_id, kept, reason, now).await?;
+    // Whoever had one of them may have begun a change of address.
+    store::withdraw_mail_tokens(&mut transaction, user_id).await?;
     let account = store::account_of(&mut transaction, user_id).await?;
     let account = account.ok_or(Error::UserNotFound)?;
     resets::notify(auth, &mut transaction, user_id, &account.email, now).await?;

@@ -47,7 +47,7 @@ async fn get(app: &TestApp, token: &str, id: &str) -> Result<ManagedUser, Status
     Ok(admin(app).get_user(request).await?.into_inner())
 }
 
-async fn disable(app: &TestApp, token: &str, id: &str) -> Result<ManagedUser, Status> {
+pub(crate) async fn disable(app: &TestApp, token: &str, id: &str) -> Result<ManagedUser, Status> {
     let request = with_token(DisableUserRequest { id: id.to_owned() }, token);
     Ok(admin(app).disable_user(request).await?.into_inner())
 }
@@ -65,12 +65,12 @@ async fn set_role(app: &TestApp, token: &str, id: &str, role: Role) -> Result<Ma
     Ok(admin(app).set_user_role(with_token(request, token)).await?.into_inner())
 }
 
-async fn force_reset(app: &TestApp, token: &str, id: &str) -> Result<ManagedUser, Status> {
+pub(crate) async fn force_reset(app: &TestApp, token: &str, id: &str) -> Result<ManagedUser, Status> {
     let request = with_token(ForcePasswordResetRequest { id: id.to_owned() }, token);
     Ok(admin(app).force_password_reset(request).await?.into_inner())
 }
 
-async fn end_sessions(app: &TestApp, token: &str, id: &str) -> Result<i32, Status> {
+pub(crate) async fn end_sessions(app: &TestApp, token: &str, id: &str) -> Result<i32, Status> {
     let request = with_token(EndUserSessionsRequest { id: id.to_owned() }, token);
     Ok(admin(app).end_user_sessions(request).await?.into_inner().ended_count)
 }

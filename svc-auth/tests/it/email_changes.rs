@@ -1,10 +1,11 @@
 //! Changing the address of an account, and taking it back.
 
-use bookmesh_proto::auth::v1::{ChangeEmailRequest, UndoEmailChangeRequest};
+use bookmesh_proto::auth::v1::{ChangeEmailRequest, ChangePasswordRequest, UndoEmailChangeRequest};
 use futures::future::join_all;
 use tonic::{Code, Status};
 
 use crate::{
+    admin::{disable, end_sessions, force_reset},
     app::{EMAIL, PASSWORD, TestApp, reason, violations, with_token},
     confirmations::confirm,
     resets::{accounts, forget, reset, token_invalid},
@@ -184,4 +185,37 @@ async fn one_account_mails_only_so_many_strangers_within_an_hour() {
     let sixth = change(&app, &access_token, NEW).await;
 
     assert_eq!(reason(sixth), (Code::ResourceExhausted, "TOO_MANY_MAILS".to_owned()));
+}
+
+#[tokio::test]
+async fn a_change_that_a_thief_has_begun_ends_with_whatever_locks_the_thief_out() {
+    let app = TestApp::start().await;
+    let admin = app.ada().await.access_token;
+    for how in ["change the password", "force a reset", "disable", "end the sessions"] {
+        let email = format!("{}@example.com", how.replace(' ', "."));
+        let id = app.register(&email, PASSWORD).await.unwrap().id;
+        confirm(&app, &app.last_token_to(&email).await).await.unwrap();
+        let thief = app.log_in(&email, PASSWORD).await.unwrap().access_token;
+        let new = format!("thief.{email}");
+        change(&app, &thief, &new).await.unwrap();
+        let token = app.last_token_to(&new).await;
+        let undoing = app.last_token_to(&email).await;
+
+        match how {
+            "change the password" => {
+                let request = ChangePasswordRequest {
+                    current_password: PASSWORD.to_owned(),
+                    new_password: "parsnip gravel oboe".to_owned(),
+                };
+                let owner = app.log_in(&email, PASSWORD).await.unwrap().access_token;
+                app.auth.clone().change_password(with_token(request, &owner)).await.unwrap();
+            }
+            "force a reset" => drop(force_reset(&app, &admin, &id).await.unwrap()),
+            "disable" => drop(disable(&app, &admin, &id).await.unwrap()),
+            _ => drop(end_sessions(&app, &admin, &id).await.unwrap()),
+        }
+
+        assert_eq!(reason(confirm(&app, &token).await), token_invalid(), "{how}");
+        undo(&app, &undoing).await.unwrap();
+    }
 }

@@ -29,6 +29,7 @@ pub(super) async fn disable(admin: &Admin<'_>, id: &str) -> Result<ManagedUser, 
     store::set_disabled(&mut transaction, id, Some(since)).await?;
     let ended = store::end_all_sessions(&mut transaction, id, admin.now).await?;
     store::revoke_all_api_tokens(&mut transaction, id, admin.now).await?;
+    store::withdraw_mail_tokens(&mut transaction, id).await?;
     admin.commit(transaction, Action::UserDisabled, Some(id)).await?;
     note_ends(admin, &ended).await;
 
@@ -55,6 +56,7 @@ pub(super) async fn force_password_reset(admin: &Admin<'_>, id: &str) -> Result<
     let mut user = lock(&mut transaction, id).await?;
     store::require_password_reset(&mut transaction, id).await?;
     let ended = store::end_all_sessions(&mut transaction, id, admin.now).await?;
+    store::withdraw_mail_tokens(&mut transaction, id).await?;
     admin.commit(transaction, Action::PasswordResetForced, Some(id)).await?;
     note_ends(admin, &ended).await;
 
@@ -88,6 +90,8 @@ pub(super) async fn end_sessions(admin: &Admin<'_>, id: &str) -> Result<EndUserS
     let mut transaction = admin.begin(Action::UserSessionsEnded).await?;
     lock(&mut transaction, id).await?;
     let ended = store::end_all_sessions(&mut transaction, id, admin.now).await?;
+    // Whoever had such a session may have begun a change of address.
+    store::withdraw_mail_tokens(&mut transaction, id).await?;
     admin.commit(transaction, Action::UserSessionsEnded, Some(id)).await?;
     note_ends(admin, &ended).await;
 
