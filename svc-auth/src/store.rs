@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(crate) use accounts::{
-    Account, account_of, change_email, confirm_email, lock_account, revoke_api_tokens_of, set_password,
+    Account, account_of, change_email, confirm_email, hold_user, lock_account, revoke_api_tokens_of, set_password,
 };
 pub(crate) use admin::{
     ManagedUser, Standing, UserFilter, act_for, act_for_nobody, acts_as_admin, end_all_sessions, has_other_admin,
@@ -55,7 +55,7 @@ pub(crate) use factors::{
 };
 pub(crate) use identities::{
     Identity, KnownIdentity, NewIdentity, UserWithoutPassword, delete_identity, has_way_in, identity_for_log_in,
-    insert_identity, insert_user_without_password, list_identities, lock_ways_in, own_identity, use_identity,
+    insert_identity, insert_user_without_password, list_identities, own_identity, use_identity,
 };
 pub(crate) use invitations::{
     NewInvitation, OpenInvitation, accept_invitation, delete_invitation, insert_invitation, list_invitations,
@@ -72,8 +72,8 @@ pub(crate) use mails::{
 pub(crate) use oidc_attempts::{AttemptRow, NewAttempt, Whose, insert_attempt, take_attempt};
 pub(crate) use own_sessions::{end_other_sessions, list_sessions, lock_own_session, rename_session};
 pub(crate) use passkeys::{
-    LockedPasskey, NewPasskey, PasskeyRow, delete_passkey, insert_passkey, list_passkeys, lock_credential_ids,
-    lock_passkey, note_passkey_use, rename_passkey, use_ceremony,
+    LockedPasskey, NewPasskey, PasskeyRow, credential_ids, delete_passkey, insert_passkey, list_passkeys, lock_passkey,
+    note_passkey_use, rename_passkey, use_ceremony,
 };
 pub(crate) use passwords::{Login, change_password, password_of, replace_password_hash, user_for_login};
 pub(crate) use signing_keys::{

@@ -9,7 +9,7 @@ use super::{
     audit::note_alone,
     oidc_attempts,
     oidc_log_in::{is_refusal, new_identity},
-    own_sessions::{event_of, require_live},
+    own_sessions::{event_of, hold_live},
     step_up,
 };
 use crate::{
@@ -89,8 +89,6 @@ pub(super) async fn unlink(
     let user_id = caller.user_id;
 
     let mut transaction = step_up::begin(auth, caller, Action::IdentityUnlinked, origin, now).await?;
-    // Before the question, so that of two that are unlinked at once one sees that the other is gone.
-    store::lock_ways_in(&mut transaction, user_id).await?;
     if !store::delete_identity(&mut transaction, user_id, identity_id).await? {
         return Err(OidcError::IdentityNotFound.into());
     }
@@ -117,7 +115,7 @@ async fn link(
     let event = event_of(caller, Action::IdentityLinked, origin, now).done_to(identity.id);
 
     let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
-    require_live(&mut transaction, caller, now).await?;
+    hold_live(&mut transaction, caller, now).await?;
     let is_new = store::insert_identity(&mut transaction, identity).await?;
     let own = store::own_identity(&mut transaction, caller.user_id, &person.issuer).await?;
     let own = own.ok_or(OidcError::IdentityTaken)?;

@@ -190,6 +190,17 @@ pub(super) async fn require_live(
     is_live.then_some(()).ok_or(Error::SessionEnded)
 }
 
+/// As [`require_live`], for what adds a way in or takes one away. Holds the user's row first: whoever shuts the account at this moment
+/// either waits, and ends what is being added, or is seen here.
+pub(super) async fn hold_live(
+    connection: &mut sqlx::PgConnection,
+    caller: &UserCaller,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    store::hold_user(connection, caller.user_id).await?;
+    require_live(connection, caller, now).await
+}
+
 /// A malformed id names nothing, exactly like an unknown one.
 fn parse_session_id(text: &str) -> Result<Uuid, Error> {
     id::parse("id", text).map_err(|_| Error::SessionNotFound)

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     Auth,
     factors::first_recovery_codes,
-    own_sessions::{event_of, require_live},
+    own_sessions::{event_of, hold_live, require_live},
     passkey_log_in, step_up,
 };
 use crate::{
@@ -104,7 +104,7 @@ async fn begin(
         .ok_or(Error::UserNotFound)?;
 
     let mut transaction = step_up::begin(auth, caller, Action::PasskeyAdded, origin, now).await?;
-    let have = store::lock_credential_ids(&mut transaction, caller.user_id).await?;
+    let have = store::credential_ids(&mut transaction, caller.user_id).await?;
     transaction.commit().await?;
 
     if have.len() >= PASSKEYS_MAX {
@@ -153,7 +153,7 @@ async fn create(
     };
 
     let mut transaction = postgres::begin(&auth.pool, user_id).await?;
-    require_live(&mut transaction, caller, now).await?;
+    hold_live(&mut transaction, caller, now).await?;
     insert(&mut transaction, user_id, &passkey, &registered, now).await?;
     store::strengthen_session(&mut transaction, user_id, session_id, POSSESSION).await?;
     let codes = first_recovery_codes(&mut transaction, user_id).await?;
@@ -175,7 +175,7 @@ async fn insert(
     registered: &Registered,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if store::lock_credential_ids(connection, user_id).await?.len() >= PASSKEYS_MAX {
+    if store::credential_ids(connection, user_id).await?.len() >= PASSKEYS_MAX {
         return Err(Error::Factor(FactorError::TooManyPasskeys));
     }
     if !store::use_ceremony(connection, user_id, registered.ceremony, now).await? {
@@ -241,7 +241,6 @@ async fn remove(
     let passkey_id = parse_id(&request.id)?;
 
     let mut transaction = step_up::begin(auth, caller, Action::PasskeyRemoved, origin, now).await?;
-    store::lock_ways_in(&mut transaction, caller.user_id).await?;
     if !store::delete_passkey(&mut transaction, caller.user_id, passkey_id).await? {
         return Err(Error::Factor(FactorError::PasskeyNotFound));
     }

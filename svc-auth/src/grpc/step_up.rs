@@ -8,15 +8,14 @@ use time::{Duration, OffsetDateTime};
 use super::{
     Auth,
     audit::note_alone,
-    own_sessions::{event_of, require_live},
+    own_sessions::{event_of, hold_live},
 };
 use crate::{audit::Action, error::Error, origin::Origin, store};
 
 /// How long ago the user may have shown it for a sensitive change.
 const STEP_UP_LIFE: Duration = Duration::minutes(5);
 
-/// Opens the caller's transaction for a sensitive change. Somebody who has found an access token would try one first, so a
-/// refusal is noted, as a refused `action`.
+/// Opens the caller's transaction for a sensitive change, with their row held: they go one by one.
 pub(super) async fn begin(
     auth: &Auth,
     caller: &UserCaller,
@@ -24,9 +23,21 @@ pub(super) async fn begin(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<Transaction<'static, Postgres>, Error> {
+    let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
+    hold_live(&mut transaction, caller, now).await?;
+    require_recent(auth, transaction, caller, action, origin, now).await
+}
+
+/// Somebody who has found an access token would try one of these first, so a refusal is noted, as a refused `action`.
+pub(super) async fn require_recent(
+    auth: &Auth,
+    mut transaction: Transaction<'static, Postgres>,
+    caller: &UserCaller,
+    action: Action,
+    origin: &Origin,
+    now: OffsetDateTime,
+) -> Result<Transaction<'static, Postgres>, Error> {
     let (user_id, session_id) = (caller.user_id, caller.session_id);
-    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
-    require_live(&mut transaction, caller, now).await?;
     if store::session_is_stepped_up(&mut transaction, user_id, session_id, now - STEP_UP_LIFE).await? {
         return Ok(transaction);
     }

@@ -27,15 +27,19 @@ pub(crate) async fn account_of(connection: &mut PgConnection, user_id: Uuid) -> 
     }))
 }
 
+/// Holds the user's row until the end of the transaction: whoever adds a way in, takes one away or shuts the account goes one by
+/// one, and a log-in waits. It is the first row that is locked, before sessions and factors: nobody waits for each other.
+pub(crate) async fn hold_user(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query_scalar!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(())
+}
+
 /// Locks the account until the end of the transaction: what mailed tokens do, log-ins and changes of the password go one by one.
 pub(crate) async fn lock_account(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<Option<Account>> {
-    let locked = sqlx::query_scalar!("SELECT id FROM users WHERE id = $1 FOR UPDATE", user_id)
-        .fetch_optional(&mut *connection)
-        .await?;
-    match locked {
-        Some(_) => account_of(connection, user_id).await,
-        None => Ok(None),
-    }
+    hold_user(connection, user_id).await?;
+    account_of(connection, user_id).await
 }
 
 pub(crate) async fn confirm_email(

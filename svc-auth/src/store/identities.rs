@@ -142,14 +142,6 @@ pub(crate) async fn list_identities(connection: &mut PgConnection, user_id: Uuid
     .await
 }
 
-/// Holds the user's row until the end of the transaction: their ways to log in change one by one.
-pub(crate) async fn lock_ways_in(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<bool> {
-    let found = sqlx::query_scalar!("SELECT id FROM users WHERE id = $1 FOR UPDATE", user_id)
-        .fetch_optional(connection)
-        .await?;
-    Ok(found.is_some())
-}
-
 /// Whether the user can log in. A password counts with an address to give it with.
 pub(crate) async fn has_way_in(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(

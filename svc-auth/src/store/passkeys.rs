@@ -42,11 +42,8 @@ pub(crate) async fn list_passkeys(connection: &mut PgConnection, user_id: Uuid) 
     .await
 }
 
-/// What the devices call the user's passkeys. The user's row is locked until the end of the transaction: they are added one by one.
-pub(crate) async fn lock_credential_ids(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<Vec<Vec<u8>>> {
-    sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
-        .fetch_optional(&mut *connection)
-        .await?;
+/// What the devices call the user's passkeys. Whoever adds another holds the user's row: they are added one by one.
+pub(crate) async fn credential_ids(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<Vec<Vec<u8>>> {
     sqlx::query_scalar!("SELECT credential_id FROM passkeys WHERE user_id = $1", user_id)
         .fetch_all(connection)
         .await

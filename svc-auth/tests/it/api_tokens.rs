@@ -54,7 +54,7 @@ async fn revoke(app: &TestApp, access_token: &str, id: &str) -> Result<(), Statu
     tokens(app).delete_api_token(request).await.map(drop)
 }
 
-async fn verify(app: &TestApp, token: &str) -> VerifyApiTokenResponse {
+pub(crate) async fn verify(app: &TestApp, token: &str) -> VerifyApiTokenResponse {
     let (mut client, internal) = app.internal("svc-bookmarks");
     let message = VerifyApiTokenRequest {
         token: token.to_owned(),

@@ -18,6 +18,7 @@ mod isolation;
 mod mailbox;
 mod mails;
 mod oidc;
+mod overtaken;
 mod own_sessions;
 mod passkeys;
 mod passwords;

@@ -5,7 +5,7 @@ mod faults;
 mod isolation;
 mod key;
 mod linking;
-mod provider;
+pub(crate) mod provider;
 mod reload;
 mod tokens;
 

@@ -26,12 +26,12 @@ fn passkeys(app: &TestApp) -> PasskeyServiceClient<Channel> {
     PasskeyServiceClient::new(channel(&app.address).unwrap())
 }
 
-async fn begin(app: &TestApp, token: &str) -> Result<PasskeyCeremony, Status> {
+pub(crate) async fn begin(app: &TestApp, token: &str) -> Result<PasskeyCeremony, Status> {
     let request = with_token(BeginPasskeyRegistrationRequest {}, token);
     Ok(passkeys(app).begin_passkey_registration(request).await?.into_inner())
 }
 
-async fn finish(
+pub(crate) async fn finish(
     app: &TestApp,
     token: &str,
     answer: PasskeyAnswer,

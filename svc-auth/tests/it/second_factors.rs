@@ -34,7 +34,7 @@ pub(crate) async fn enrol(app: &TestApp, token: &str) -> Result<TotpEnrolment, S
     Ok(answer.into_inner())
 }
 
-async fn confirm(app: &TestApp, token: &str, code: &str) -> Result<Vec<String>, Status> {
+pub(crate) async fn confirm(app: &TestApp, token: &str, code: &str) -> Result<Vec<String>, Status> {
     let request = ConfirmTotpRequest { code: code.to_owned() };
     let answer = factors(app).confirm_totp(with_token(request, token)).await?;
     Ok(answer.into_inner().codes)

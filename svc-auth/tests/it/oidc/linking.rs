@@ -19,7 +19,7 @@ use crate::{
 const NEW_PASSWORD: &str = "a rather different horse";
 
 impl Setup {
-    pub(super) async fn begin_link(&self, access_token: &str, provider_id: &str) -> Result<OidcAttempt, Status> {
+    pub(crate) async fn begin_link(&self, access_token: &str, provider_id: &str) -> Result<OidcAttempt, Status> {
         let request = StartOidcLinkRequest {
             provider_id: provider_id.to_owned(),
             redirect_uri: REDIRECT_URI.to_owned(),
@@ -32,7 +32,7 @@ impl Setup {
         Ok(answer.into_inner())
     }
 
-    pub(super) async fn complete_link(
+    pub(crate) async fn complete_link(
         &self,
         access_token: &str,
         attempt: &OidcAttempt,
@@ -52,13 +52,13 @@ impl Setup {
         Ok(answer.into_inner())
     }
 
-    pub(super) async fn link(&self, access_token: &str, provider_id: &str) -> Result<Identity, Status> {
+    pub(crate) async fn link(&self, access_token: &str, provider_id: &str) -> Result<Identity, Status> {
         let attempt = self.begin_link(access_token, provider_id).await?;
         let back = visit(&attempt.authorization_url).await;
         self.complete_link(access_token, &attempt, &back).await
     }
 
-    pub(super) async fn identities(&self, access_token: &str) -> Vec<Identity> {
+    pub(crate) async fn identities(&self, access_token: &str) -> Vec<Identity> {
         let request = with_token(ListIdentitiesRequest {}, access_token);
         self.client
             .clone()
