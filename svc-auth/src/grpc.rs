@@ -29,6 +29,7 @@ mod step_up;
 mod stepping_up;
 mod throttle;
 mod users;
+mod ways_in;
 
 use std::sync::Arc;
 

@@ -107,7 +107,8 @@ impl Letters {
              \n    {new_email}\n\
              \n\
              If it was you, do nothing. If it was not, open this link within 7 days. The account gets this address back,\n\
-             everybody is logged out, and you are sent a mail to set a new password:"
+             everybody is logged out, and you are sent a mail to set a new password. Passkeys, apps that make codes and\n\
+             linked accounts that were added since 7 days before this mail are removed:"
         );
         letter(
             recipient,

@@ -16,6 +16,7 @@ mod own_sessions;
 mod passkeys;
 mod passwords;
 mod signing_keys;
+mod ways_in;
 
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
@@ -79,6 +80,7 @@ pub(crate) use passwords::{Login, change_password, password_of, replace_password
 pub(crate) use signing_keys::{
     NewSigningKey, SigningKeyRow, add_next_signing_key, database_now, delete_signing_keys_before, signing_keys,
 };
+pub(crate) use ways_in::take_ways_in_away;
 
 /// A user as others may see it.
 pub(crate) struct User {

@@ -12,7 +12,7 @@ use super::{
     accounts::{begin_with_token, lock_out, require_token},
     audit::note_alone,
     own_sessions::event_of,
-    resets, step_up,
+    resets, step_up, ways_in,
 };
 use crate::{
     account_error::AccountError,
@@ -96,8 +96,8 @@ pub(super) async fn complete(
     Ok(())
 }
 
-/// Somebody who was logged in, and so knew the password, gave the account another address: they are locked out, and whoever reads the
-/// old address sets a new password.
+/// Somebody who was logged in, and so knew the password, gave the account another address: they are locked out, with what they may
+/// have added to log in with, and whoever reads the old address sets a new password.
 pub(super) async fn undo(
     auth: &Auth,
     request: &UndoEmailChangeRequest,
@@ -136,6 +136,9 @@ async fn apply_undo(
     store::set_password(&mut transaction, user_id, useless, now).await?;
     resets::put(auth, &mut transaction, Some(user_id), &email, now).await?;
     let ended = lock_out(auth, &mut transaction, user_id, false, origin, now).await?;
+    // A thief adds ways in before the change too. Those that are older than what can be undone are the owner's.
+    let since = used.created_at - purpose.life();
+    ways_in::take_away(auth, &mut transaction, user_id, since, origin, now).await?;
     let event = Event::new(
         Some(user_id),
         Action::EmailChangeUndone,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Auth,
     accounts::{begin_with_token, lock_out, require_token},
+    ways_in,
 };
 use crate::{
     account_error::AccountError,
@@ -132,7 +133,8 @@ pub(super) async fn put(
         .await
 }
 
-/// Whoever knew the old password, or has found a way in, is out. Nobody is in: a second factor is still asked for at the next log-in.
+/// Whoever knew the old password, or has found a way in, is out. Nobody is in: the second factor of an account whose address was
+/// confirmed is still asked for at the next log-in.
 pub(super) async fn reset(
     auth: &Auth,
     request: ResetPasswordRequest,
@@ -166,7 +168,13 @@ async fn apply(
     store::withdraw_mail_tokens(&mut transaction, user_id).await?;
     store::set_password(&mut transaction, user_id, new, now).await?;
     notify(auth, &mut transaction, user_id, &account.email, now).await?;
+    let is_known_owner = account.email_confirmed;
+    let keep_api_tokens = keep_api_tokens && is_known_owner;
     let ended = lock_out(auth, &mut transaction, user_id, keep_api_tokens, origin, now).await?;
+    if !is_known_owner {
+        // Nobody had shown before that the account is theirs: whoever made it may be a stranger, and all that they added is theirs.
+        ways_in::take_away(auth, &mut transaction, user_id, OffsetDateTime::UNIX_EPOCH, origin, now).await?;
+    }
     let event = Event::new(Some(user_id), Action::PasswordReset, Outcome::Succeeded, origin, now);
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;

@@ -7,8 +7,12 @@ use tonic::{Code, Status};
 use crate::{
     admin::{disable, end_sessions, force_reset},
     app::{EMAIL, PASSWORD, TestApp, reason, violations, with_token},
+    authenticator::Authenticator,
     confirmations::confirm,
+    oidc::Setup,
+    passkeys,
     resets::{accounts, forget, reset, token_invalid},
+    second_factors::enrol_and_confirm,
 };
 
 const NEW: &str = "ada@example.org";
@@ -218,4 +222,36 @@ async fn a_change_that_a_thief_has_begun_ends_with_whatever_locks_the_thief_out(
         assert_eq!(reason(confirm(&app, &token).await), token_invalid(), "{how}");
         undo(&app, &undoing).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_a_thief_has_added_lately_goes_with_the_change_that_is_undone_and_what_is_older_stays() {
+    let setup = Setup::start().await;
+    let app = &setup.app;
+    let access_token = confirmed_ada(app).await;
+    let (mut owners, mut thiefs, mut later) = (Authenticator::new(), Authenticator::new(), Authenticator::new());
+    passkeys::add(app, &access_token, &mut owners, "Owner's").await.unwrap();
+    app.run_as_admin("UPDATE passkeys SET created_at = created_at - interval '8 days'")
+        .await;
+    passkeys::add(app, &access_token, &mut thiefs, "Thief's").await.unwrap();
+    setup.link(&access_token, "company").await.unwrap();
+    change(app, &access_token, THIEF).await.unwrap();
+    let undoing = app.last_token_to(EMAIL).await;
+    confirm(app, &app.last_token_to(THIEF).await).await.unwrap();
+    passkeys::add(app, &access_token, &mut later, "Thief's, too").await.unwrap();
+    enrol_and_confirm(app, &access_token).await;
+
+    undo(app, &undoing).await.unwrap();
+
+    for device in [&mut thiefs, &mut later] {
+        let answer = passkeys::shown(app, device).await;
+        assert_eq!(reason(passkeys::log_in(app, answer).await).1, "WRONG_PASSKEY");
+    }
+    let elsewhere = setup.log_in("company").await.unwrap().access_token;
+    assert_ne!(app.me(&elsewhere).await.unwrap().email, EMAIL);
+    let answer = passkeys::shown(app, &mut owners).await;
+    passkeys::log_in(app, answer).await.unwrap();
+    let apps = "SELECT count(*) FROM totp_factors";
+    let apps: i64 = sqlx::query_scalar(apps).fetch_one(&mut app.admin().await).await.unwrap();
+    assert_eq!(apps, 0);
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bookmesh_proto::auth::v1::{
     RequestPasswordResetRequest, ResetPasswordRequest, SessionTokens, account_service_client::AccountServiceClient,
+    audit_event::Action,
 };
 use futures::future::join_all;
 use service::client::channel;
@@ -12,7 +13,12 @@ use tonic::{Code, Request, Status, transport::Channel};
 
 use crate::{
     api_tokens::make,
+    audit::list,
     app::{EMAIL, PASSWORD, TestApp, reason, violations},
+    authenticator::Authenticator,
+    confirmations::confirm,
+    oidc::Setup,
+    passkeys,
     second_factors::enrol_and_confirm,
 };
 
@@ -95,6 +101,7 @@ async fn checklist_7_4_3_a_mailed_token_sets_a_new_password_ends_every_session_a
 async fn checklist_6_4_3_a_reset_leaves_the_second_factor_in_the_way() {
     let app = TestApp::start().await;
     let tokens = app.ada().await;
+    confirm(&app, &app.last_token_to(EMAIL).await).await.unwrap();
     enrol_and_confirm(&app, &tokens.access_token).await;
     forget(&app, EMAIL).await.unwrap();
 
@@ -104,6 +111,40 @@ async fn checklist_6_4_3_a_reset_leaves_the_second_factor_in_the_way() {
 
     let log_in = app.log_in(EMAIL, NEW_PASSWORD).await;
     assert_eq!(reason(log_in), (Code::Unauthenticated, "MFA_REQUIRED".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_made_an_account_with_somebody_elses_address_keeps_no_way_in_after_its_reset() {
+    let setup = Setup::start().await;
+    let app = &setup.app;
+    let intruder = app.ada().await.access_token;
+    let mut device = Authenticator::new();
+    setup.link(&intruder, "company").await.unwrap();
+    passkeys::add(app, &intruder, &mut device, "Phone").await.unwrap();
+    enrol_and_confirm(app, &intruder).await;
+    make(app, &intruder, "Backup", &["tasks:read"]).await.unwrap();
+    forget(app, EMAIL).await.unwrap();
+
+    let keeping = ResetPasswordRequest {
+        token: app.last_token_to(EMAIL).await,
+        new_password: NEW_PASSWORD.to_owned(),
+        keep_api_tokens: true,
+    };
+    accounts(app).reset_password(keeping).await.unwrap();
+
+    let owner = app.log_in(EMAIL, NEW_PASSWORD).await.unwrap();
+    let answer = passkeys::shown(app, &mut device).await;
+    assert_eq!(reason(passkeys::log_in(app, answer).await).1, "WRONG_PASSKEY");
+    let elsewhere = setup.log_in("company").await.unwrap().access_token;
+    assert_ne!(app.me(&elsewhere).await.unwrap().email, EMAIL);
+    let left = "SELECT (SELECT count(*) FROM totp_factors) + (SELECT count(*) FROM recovery_codes)
+                    + (SELECT count(*) FROM api_tokens WHERE revoked_at IS NULL)";
+    let left = sqlx::query(left).fetch_one(&mut app.admin().await).await.unwrap();
+    assert_eq!(left.get::<i64, _>(0), 0);
+    let noted = list(app, &owner.access_token).await;
+    for action in [Action::PasskeyRemoved, Action::IdentityUnlinked, Action::TotpRemoved] {
+        assert!(noted.iter().any(|event| event.action() == action), "{action:?}");
+    }
 }
 
 #[tokio::test]
@@ -197,6 +238,7 @@ async fn bad_input_is_named_and_uses_no_token_up() {
 async fn a_reset_revokes_api_tokens_unless_their_owner_keeps_them() {
     let app = TestApp::start().await;
     let tokens = app.ada().await;
+    confirm(&app, &app.last_token_to(EMAIL).await).await.unwrap();
     make(&app, &tokens.access_token, "Backup", &["tasks:read"])
         .await
         .unwrap();
