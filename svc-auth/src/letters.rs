@@ -24,6 +24,24 @@ pub(crate) struct Letters {
     pub public_url: PublicUrl,
 }
 
+/// What was added to log in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WayIn {
+    Passkey,
+    Totp,
+    Identity,
+}
+
+impl WayIn {
+    fn as_str(self) -> &'static str {
+        match self {
+            WayIn::Passkey => "a passkey",
+            WayIn::Totp => "an app that makes codes",
+            WayIn::Identity => "an account at another provider",
+        }
+    }
+}
+
 impl FromStr for PublicUrl {
     type Err = &'static str;
 
@@ -86,6 +104,18 @@ impl Letters {
             self.public_url
         );
         letter(recipient, "Your password was changed", &text)
+    }
+
+    pub(crate) fn way_in_added(&self, recipient: &str, what: WayIn) -> Letter {
+        let what = what.as_str();
+        let text = format!(
+            "{what} was added to your account at Bookmesh, to log in with.\n\
+             \n\
+             If it was not you, set a new password at once, which logs everybody out: {}/forgot-password\n\
+             Then log in and remove it.",
+            self.public_url
+        );
+        letter(recipient, "A way to log in was added to your account", &text)
     }
 
     /// To the new address.

@@ -18,12 +18,13 @@ use super::{
     Auth,
     own_sessions::{event_of, hold_live, require_live},
     proofs::{is_right_code, refuse, totp_purpose},
-    step_up,
+    step_up, ways_in,
 };
 use crate::{
     audit::Action,
     authentication::ONE_TIME_CODE,
     error::{Error, FactorError},
+    letters::WayIn,
     origin::Origin,
     recovery_code::{RECOVERY_CODES, RecoveryCode},
     store::{self, Enrolment},
@@ -140,8 +141,10 @@ async fn confirm(
     store::confirm_totp(&mut transaction, user_id, now).await?;
     store::strengthen_session(&mut transaction, user_id, session_id, ONE_TIME_CODE).await?;
     let codes = first_recovery_codes(&mut transaction, user_id).await?;
+    ways_in::tell_of_added(auth, &mut transaction, user_id, WayIn::Totp, now).await?;
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
+    auth.mails.wake();
 
     tracing::info!(user.id = %user_id, "totp confirmed");
     Ok(codes)

@@ -10,11 +10,12 @@ use super::{
     oidc_attempts,
     oidc_log_in::{is_refusal, new_identity},
     own_sessions::{event_of, hold_live},
-    step_up,
+    step_up, ways_in,
 };
 use crate::{
     audit::Action,
     error::{Error, OidcError},
+    letters::WayIn,
     oidc::{Given, Person},
     origin::Origin,
     store::{self, Identity, Whose},
@@ -123,9 +124,11 @@ async fn link(
         return Err(OidcError::ProviderAlreadyLinked.into());
     }
     if is_new {
+        ways_in::tell_of_added(auth, &mut transaction, caller.user_id, WayIn::Identity, now).await?;
         store::append_event(&mut transaction, &auth.audit_key, event).await?;
     }
     transaction.commit().await?;
+    auth.mails.wake();
 
     tracing::info!(user.id = %caller.user_id, identity.id = %own.id, "identity linked");
     Ok(own)

@@ -19,12 +19,13 @@ use super::{
     Auth,
     factors::first_recovery_codes,
     own_sessions::{event_of, hold_live, require_live},
-    passkey_log_in, step_up,
+    passkey_log_in, step_up, ways_in,
 };
 use crate::{
     audit::Action,
     authentication::POSSESSION,
     error::{Error, FactorError, OidcError},
+    letters::WayIn,
     origin::Origin,
     passkey::{Begun, PASSKEYS_MAX, Registered, Registrant},
     registration::token_name_rule,
@@ -157,9 +158,11 @@ async fn create(
     insert(&mut transaction, user_id, &passkey, &registered, now).await?;
     store::strengthen_session(&mut transaction, user_id, session_id, POSSESSION).await?;
     let codes = first_recovery_codes(&mut transaction, user_id).await?;
+    ways_in::tell_of_added(auth, &mut transaction, user_id, WayIn::Passkey, now).await?;
     let event = event_of(caller, Action::PasskeyAdded, origin, now).done_to(passkey.id);
     store::append_event(&mut transaction, &auth.audit_key, event).await?;
     transaction.commit().await?;
+    auth.mails.wake();
 
     tracing::info!(user.id = %user_id, passkey.id = %passkey.id, "passkey added");
     Ok(CreatePasskeyResponse {

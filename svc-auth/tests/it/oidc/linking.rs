@@ -14,6 +14,7 @@ use crate::{
     authenticator::Authenticator,
     oidc::REDIRECT_URI,
     passkeys,
+    second_factors::enrol_and_confirm,
 };
 
 const NEW_PASSWORD: &str = "a rather different horse";
@@ -353,4 +354,27 @@ async fn a_first_password_takes_a_recent_log_in_and_then_opens_the_account() {
     // Now that there is a password, the provider is not the last way in.
     let company = setup.identities(&tokens.access_token).await.remove(0);
     setup.unlink(&tokens.access_token, &company.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_owner_is_told_of_each_way_in_that_is_added() {
+    let setup = Setup::start().await;
+    let app = &setup.app;
+    let ada = app.ada().await.access_token;
+
+    setup.link(&ada, "company").await.unwrap();
+    setup.link(&ada, "company").await.unwrap();
+    passkeys::add(app, &ada, &mut Authenticator::new(), "Phone").await.unwrap();
+    enrol_and_confirm(app, &ada).await;
+
+    let mails = app.mails_to(EMAIL).await;
+    let told: Vec<_> = mails
+        .iter()
+        .filter(|mail| mail.subject == "A way to log in was added to your account")
+        .collect();
+    assert_eq!(told.len(), 3, "linking again adds nothing");
+    for (mail, what) in told.iter().zip(["an account at another provider", "a passkey", "an app that makes codes"]) {
+        assert!(mail.text.contains(&format!("{what} was added")), "{}", mail.text);
+        assert!(mail.text.contains("/forgot-password"), "{}", mail.text);
+    }
 }
