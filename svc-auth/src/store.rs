@@ -35,7 +35,7 @@ pub(crate) use accounts::{
 pub(crate) use admin::{
     ManagedUser, Standing, UserFilter, act_for, act_for_nobody, acts_as_admin, end_all_sessions, has_other_admin,
     hold_standing, list_events_about, list_users, lock_user, make_first_user_admin, require_password_reset,
-    revoke_all_api_tokens, set_disabled, set_role, user_with_address,
+    set_disabled, set_role, user_with_address,
 };
 pub(crate) use api_tokens::{
     count_api_tokens, insert_api_token, list_api_tokens, look_up_api_token, note_api_token_use, revoke_api_token,

@@ -178,22 +178,6 @@ pub(crate) async fn end_all_sessions(
     super::end_other_sessions(connection, user_id, Uuid::nil(), reason, now).await
 }
 
-/// Revokes all API tokens of the user.
-pub(crate) async fn revoke_all_api_tokens(
-    connection: &mut PgConnection,
-    user_id: Uuid,
-    now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE api_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
-        user_id,
-        now
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// What the user did and what was done to them, newest first; nothing unless the transaction is an admin's.
 pub(crate) async fn list_events_about(
     connection: &mut PgConnection,

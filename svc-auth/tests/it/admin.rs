@@ -9,6 +9,7 @@ use bookmesh_proto::auth::v1::{
     admin_service_client::AdminServiceClient,
     audit_event::{Action, Outcome},
     managed_user::{Role, State},
+    verify_api_token_response::State as TokenState,
 };
 use devstack::keys;
 use futures::future::join_all;
@@ -17,7 +18,7 @@ use sqlx::Row;
 use tonic::{Code, Status, transport::Channel};
 
 use crate::{
-    api_tokens::make,
+    api_tokens::{make, verify},
     app::{EMAIL, PASSWORD, TestApp, reason, violations, with_token},
 };
 
@@ -343,6 +344,35 @@ async fn a_forced_reset_ends_sessions_and_keeps_the_old_password_from_logging_in
         reason(app.log_in(BOB, PASSWORD).await),
         (Code::PermissionDenied, "PASSWORD_RESET_REQUIRED".to_owned())
     );
+}
+
+#[tokio::test]
+async fn api_tokens_end_with_a_disabled_account_and_a_forced_reset_and_each_is_noted() {
+    let app = TestApp::start().await;
+    let (ada, bob) = ada_and_bob(&app).await;
+    let (token, id) = (ada.access_token.as_str(), user_id(&bob));
+    let before = make(&app, &bob.access_token, "one", &["tasks:read"]).await.unwrap();
+    let second = make(&app, &bob.access_token, "two", &["tasks:read"]).await.unwrap();
+
+    force_reset(&app, token, &id).await.unwrap();
+    app.run_as_admin("UPDATE users SET password_reset_required = false").await;
+    let bob = app.log_in(BOB, PASSWORD).await.unwrap();
+    let third = make(&app, &bob.access_token, "three", &["tasks:read"]).await.unwrap();
+    disable(&app, token, &id).await.unwrap();
+    enable(&app, token, &id).await.unwrap();
+
+    let made = [before, second, third];
+    for api_token in &made {
+        assert_eq!(verify(&app, &api_token.token).await.state(), TokenState::Ended);
+    }
+    let noted = events_about(&app, token, &user_id(&ada)).await.unwrap();
+    let mut revoked: Vec<_> = noted
+        .into_iter()
+        .filter(|event| event.action() == Action::ApiTokenRevoked)
+        .map(|event| event.object_id)
+        .collect();
+    revoked.sort();
+    assert_eq!(revoked, made.map(|api_token| api_token.id), "ids are in the order of time");
 }
 
 #[tokio::test]

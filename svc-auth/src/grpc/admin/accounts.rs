@@ -5,7 +5,7 @@ use service::status::Violation;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Admin, parse_user_id};
+use super::{Admin, event_of, parse_user_id};
 use crate::{audit::Action, error::Error, role::Role, store};
 
 pub(super) async fn get(admin: &Admin<'_>, id: &str) -> Result<ManagedUser, Error> {
@@ -28,8 +28,8 @@ pub(super) async fn disable(admin: &Admin<'_>, id: &str) -> Result<ManagedUser, 
     let since = user.disabled_at.unwrap_or(admin.now);
     store::set_disabled(&mut transaction, id, Some(since)).await?;
     let ended = store::end_all_sessions(&mut transaction, id, admin.now).await?;
-    store::revoke_all_api_tokens(&mut transaction, id, admin.now).await?;
     store::withdraw_mail_tokens(&mut transaction, id).await?;
+    revoke_api_tokens(admin, &mut transaction, id).await?;
     admin.commit(transaction, Action::UserDisabled, Some(id)).await?;
     note_ends(admin, &ended).await;
 
@@ -57,6 +57,7 @@ pub(super) async fn force_password_reset(admin: &Admin<'_>, id: &str) -> Result<
     store::require_password_reset(&mut transaction, id).await?;
     let ended = store::end_all_sessions(&mut transaction, id, admin.now).await?;
     store::withdraw_mail_tokens(&mut transaction, id).await?;
+    revoke_api_tokens(admin, &mut transaction, id).await?;
     admin.commit(transaction, Action::PasswordResetForced, Some(id)).await?;
     note_ends(admin, &ended).await;
 
@@ -107,6 +108,21 @@ pub(super) async fn lock(
 ) -> Result<store::ManagedUser, Error> {
     store::act_for(transaction, id).await?;
     store::lock_user(transaction, id).await?.ok_or(Error::UserNotFound)
+}
+
+/// Each is noted as the admin's doing, whose the transaction is from then on.
+async fn revoke_api_tokens(
+    admin: &Admin<'_>,
+    transaction: &mut Transaction<'static, Postgres>,
+    id: Uuid,
+) -> Result<(), Error> {
+    let revoked = store::revoke_api_tokens_of(transaction, id, admin.now).await?;
+    store::act_for(transaction, admin.caller.user_id).await?;
+    for token_id in revoked {
+        let event = event_of(&admin.caller, Action::ApiTokenRevoked, &admin.origin, admin.now).done_to(token_id);
+        store::append_event(transaction, &admin.auth.audit_key, event).await?;
+    }
+    Ok(())
 }
 
 async fn keep_an_admin(
