@@ -53,6 +53,8 @@ pub(crate) enum Error {
     AdminRequired,
     #[error("nobody else is admin")]
     LastAdmin,
+    #[error("the account has no address that a new password could be set by")]
+    NoEmailAddress,
     #[error(transparent)]
     Account(AccountError),
     #[error("API token not found")]
@@ -119,6 +121,7 @@ impl From<Error> for Status {
             Error::PasswordResetRequired => with_reason(Code::PermissionDenied, "PASSWORD_RESET_REQUIRED"),
             Error::AdminRequired => with_reason(Code::PermissionDenied, "ADMIN_REQUIRED"),
             Error::LastAdmin => with_reason(Code::FailedPrecondition, "LAST_ADMIN"),
+            Error::NoEmailAddress => with_reason(Code::FailedPrecondition, "NO_EMAIL_ADDRESS"),
             Error::Busy => busy(&message),
             Error::TooManyAttempts { retry_after } => {
                 retry_later(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", &message, retry_after)

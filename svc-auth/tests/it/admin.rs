@@ -376,6 +376,24 @@ async fn api_tokens_end_with_a_disabled_account_and_a_forced_reset_and_each_is_n
 }
 
 #[tokio::test]
+async fn a_forced_reset_locks_nobody_out_for_good() {
+    let app = TestApp::start().await;
+    let (ada, bob) = ada_and_bob(&app).await;
+    app.run_as_admin("UPDATE users SET email = '', email_key = NULL WHERE email = 'bob@example.com'")
+        .await;
+
+    let without_address = force_reset(&app, &ada.access_token, &user_id(&bob)).await;
+    let last_admin = force_reset(&app, &ada.access_token, &user_id(&ada)).await;
+
+    let refused = |reason: &str| (Code::FailedPrecondition, reason.to_owned());
+    assert_eq!(reason(without_address), refused("NO_EMAIL_ADDRESS"));
+    assert_eq!(reason(last_admin), refused("LAST_ADMIN"));
+    for tokens in [&ada, &bob] {
+        app.me(&tokens.access_token).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn checklist_7_4_5_an_admin_sees_and_ends_the_sessions_of_a_user() {
     let app = TestApp::start().await;
     let (ada, bob) = ada_and_bob(&app).await;

@@ -54,6 +54,10 @@ pub(super) async fn force_password_reset(admin: &Admin<'_>, id: &str) -> Result<
 
     let mut transaction = admin.begin(Action::PasswordResetForced).await?;
     let mut user = lock(&mut transaction, id).await?;
+    if user.email.is_empty() {
+        return Err(Error::NoEmailAddress);
+    }
+    keep_an_admin(&mut transaction, &user).await?;
     store::require_password_reset(&mut transaction, id).await?;
     let ended = store::end_all_sessions(&mut transaction, id, admin.now).await?;
     store::withdraw_mail_tokens(&mut transaction, id).await?;
