@@ -10,3 +10,10 @@ AS $$
     FROM api_tokens JOIN users ON users.id = api_tokens.user_id
     WHERE api_tokens.lookup_id = wanted_lookup_id
 $$;
+
+-- Whether a user may invite: admins do, unless their account is shut.
+CREATE OR REPLACE FUNCTION may_invite(inviter uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+AS $$
+    SELECT EXISTS (SELECT FROM users WHERE users.id = inviter AND users.role = 'ADMIN' AND users.disabled_at IS NULL)
+$$;

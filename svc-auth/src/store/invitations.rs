@@ -17,7 +17,7 @@ pub(crate) struct NewInvitation<'a> {
     pub expires_at: OffsetDateTime,
 }
 
-/// The one place that says who may invite.
+/// The one place that says who may invite, asked when somebody does and again when somebody comes with the invitation.
 pub(crate) async fn may_invite(connection: &mut PgConnection, user_id: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"SELECT may_invite($1) AS "may!""#, user_id)
         .fetch_one(connection)
@@ -55,6 +55,10 @@ pub(crate) async fn lock_invitation(
         .fetch_one(&mut *connection)
         .await?;
     let Some(inviter) = inviter else { return Ok(None) };
+    // Who was an admin when they invited may be one no longer.
+    if !may_invite(connection, inviter).await? {
+        return Ok(None);
+    }
     sqlx::query_scalar!(
         "SELECT id FROM invitations
          WHERE inviter_id = $1 AND token_hash = $2 AND email_key = $3 AND accepted_at IS NULL AND expires_at > $4

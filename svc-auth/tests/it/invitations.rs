@@ -124,6 +124,21 @@ async fn a_withdrawn_invitation_counts_no_more() {
 }
 
 #[tokio::test]
+async fn an_invitation_ends_with_the_role_and_with_the_account_of_whoever_invited() {
+    let (app, admin) = by_invitation().await;
+    invite(&app, &admin, GUEST).await.unwrap();
+    let token = app.last_token_to(GUEST).await;
+
+    for lost in ["UPDATE users SET role = 'USER'", "UPDATE users SET role = 'ADMIN', disabled_at = now()"] {
+        app.run_as_admin(lost).await;
+        assert_eq!(reason(accept(&app, GUEST, &token).await), invalid(), "{lost}");
+    }
+
+    app.run_as_admin("UPDATE users SET disabled_at = NULL").await;
+    accept(&app, GUEST, &token).await.unwrap();
+}
+
+#[tokio::test]
 async fn only_admins_invite_and_see_their_own() {
     let (app, admin) = by_invitation().await;
     invite(&app, &admin, GUEST).await.unwrap();
