@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     Auth,
-    own_sessions::{event_of, hold_live, require_live},
+    own_sessions::{event_of, require_live},
     proofs::{is_right_code, refuse, totp_purpose},
     step_up, ways_in,
 };
@@ -125,8 +125,7 @@ async fn confirm(
     let code = TotpCode::parse("code", &request.code)?;
     let event = event_of(caller, Action::TotpEnrolled, origin, now);
 
-    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
-    hold_live(&mut transaction, caller, now).await?;
+    let mut transaction = step_up::begin_end(auth, caller, Action::TotpEnrolled, origin, now).await?;
     let pending = store::lock_pending_totp(&mut transaction, user_id, session_id, now).await?;
     let pending = pending.ok_or(Error::Factor(FactorError::EnrolmentNotFound))?;
     if !is_right_code(auth, &mut transaction, user_id, &pending, &code, now).await? {

@@ -9,7 +9,7 @@ use super::{
     audit::note_alone,
     oidc_attempts,
     oidc_log_in::{is_refusal, new_identity},
-    own_sessions::{event_of, hold_live},
+    own_sessions::event_of,
     step_up, ways_in,
 };
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
     store::{self, Identity, Whose},
 };
 
-/// The step-up stands at the start. The end takes the same session and the secrets of the start.
+/// The step-up stands at the start. The end takes the same session, with a second factor when the account has one by then, and the
+/// secrets of the start.
 pub(super) async fn start(
     auth: &Auth,
     caller: &UserCaller,
@@ -115,8 +116,7 @@ async fn link(
     let identity = new_identity(caller.user_id, person, now);
     let event = event_of(caller, Action::IdentityLinked, origin, now).done_to(identity.id);
 
-    let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
-    hold_live(&mut transaction, caller, now).await?;
+    let mut transaction = step_up::begin_end(auth, caller, Action::IdentityLinked, origin, now).await?;
     let is_new = store::insert_identity(&mut transaction, identity).await?;
     let own = store::own_identity(&mut transaction, caller.user_id, &person.issuer).await?;
     let own = own.ok_or(OidcError::IdentityTaken)?;

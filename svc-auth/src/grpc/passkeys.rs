@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     Auth,
     factors::first_recovery_codes,
-    own_sessions::{event_of, hold_live, require_live},
+    own_sessions::{event_of, require_live},
     passkey_log_in, step_up, ways_in,
 };
 use crate::{
@@ -153,8 +153,7 @@ async fn create(
         last_used_at: None,
     };
 
-    let mut transaction = postgres::begin(&auth.pool, user_id).await?;
-    hold_live(&mut transaction, caller, now).await?;
+    let mut transaction = step_up::begin_end(auth, caller, Action::PasskeyAdded, origin, now).await?;
     insert(&mut transaction, user_id, &passkey, &registered, now).await?;
     store::strengthen_session(&mut transaction, user_id, session_id, POSSESSION).await?;
     let codes = first_recovery_codes(&mut transaction, user_id).await?;

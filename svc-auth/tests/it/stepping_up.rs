@@ -1,7 +1,7 @@
 //! What takes a proof of the last five minutes, and giving one.
 
 use bookmesh_proto::auth::v1::{
-    ChangePasswordRequest, SessionTokens, StepUpSessionRequest,
+    AuditEvent, ChangePasswordRequest, PasskeyAnswer, SessionTokens, StepUpSessionRequest,
     audit_event::{Action, Outcome},
 };
 use serde_json::json;
@@ -11,8 +11,11 @@ use crate::{
     api_tokens::make,
     app::{EMAIL, PASSWORD, TestApp, reason, violations, with_token},
     audit::list,
+    authenticator::Authenticator,
     challenges::challenges,
-    second_factors::{Enrolled, code_of, enrol, enrolled, new_recovery_codes, remove, wrong_code},
+    oidc::{Setup, provider::visit},
+    passkeys,
+    second_factors::{Enrolled, code_of, confirm, enrol, enrolled, new_recovery_codes, remove, wrong_code},
     tokens::claims,
 };
 
@@ -252,4 +255,35 @@ async fn guesses_of_a_step_up_are_counted() {
         "TOO_MANY_ATTEMPTS",
         "a guess that waits is not looked at"
     );
+}
+
+#[tokio::test]
+async fn a_session_ends_nothing_it_has_begun_once_the_account_has_a_factor_that_it_has_not_shown() {
+    let setup = Setup::start().await;
+    let app = &setup.app;
+    let weak = app.ada().await.access_token;
+    let owners = app.log_in(EMAIL, PASSWORD).await.unwrap().access_token;
+    let begun = passkeys::begin(app, &weak).await.unwrap();
+    let attempt = setup.begin_link(&weak, "company").await.unwrap();
+    let back = visit(&attempt.authorization_url).await;
+    let secret = enrol(app, &weak).await.unwrap().secret;
+
+    let mut owners_device = Authenticator::new();
+    passkeys::add(app, &owners, &mut owners_device, "Owner's").await.unwrap();
+
+    let answer = PasskeyAnswer {
+        credential: Authenticator::new().create(&begun.options),
+        ceremony: begun.ceremony,
+    };
+    let passkey = passkeys::finish(app, &weak, answer, "Another").await;
+    let totp = confirm(app, &weak, &code_of(&secret)).await;
+    let identity = setup.complete_link(&weak, &attempt, &back).await;
+    assert_eq!(reason(passkey), required());
+    assert_eq!(reason(totp), required());
+    assert_eq!(reason(identity), required());
+    let events = list(app, &owners).await;
+    for action in [Action::PasskeyAdded, Action::TotpEnrolled, Action::IdentityLinked] {
+        let is_refusal = |event: &AuditEvent| (event.action(), event.outcome()) == (action, Outcome::Refused);
+        assert!(events.iter().any(is_refusal), "{action:?}");
+    }
 }
