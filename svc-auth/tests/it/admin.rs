@@ -355,7 +355,8 @@ async fn api_tokens_end_with_a_disabled_account_and_a_forced_reset_and_each_is_n
     let second = make(&app, &bob.access_token, "two", &["tasks:read"]).await.unwrap();
 
     force_reset(&app, token, &id).await.unwrap();
-    app.run_as_admin("UPDATE users SET password_reset_required = false").await;
+    app.run_as_admin("UPDATE users SET password_reset_required = false")
+        .await;
     let bob = app.log_in(BOB, PASSWORD).await.unwrap();
     let third = make(&app, &bob.access_token, "three", &["tasks:read"]).await.unwrap();
     disable(&app, token, &id).await.unwrap();
@@ -372,7 +373,11 @@ async fn api_tokens_end_with_a_disabled_account_and_a_forced_reset_and_each_is_n
         .map(|event| event.object_id)
         .collect();
     revoked.sort();
-    assert_eq!(revoked, made.map(|api_token| api_token.id), "ids are in the order of time");
+    assert_eq!(
+        revoked,
+        made.map(|api_token| api_token.id),
+        "ids are in the order of time"
+    );
 }
 
 #[tokio::test]

@@ -212,7 +212,11 @@ async fn a_change_that_a_thief_has_begun_ends_with_whatever_locks_the_thief_out(
                     new_password: "parsnip gravel oboe".to_owned(),
                 };
                 let owner = app.log_in(&email, PASSWORD).await.unwrap().access_token;
-                app.auth.clone().change_password(with_token(request, &owner)).await.unwrap();
+                app.auth
+                    .clone()
+                    .change_password(with_token(request, &owner))
+                    .await
+                    .unwrap();
             }
             "force a reset" => drop(force_reset(&app, &admin, &id).await.unwrap()),
             "disable" => drop(disable(&app, &admin, &id).await.unwrap()),
@@ -238,7 +242,9 @@ async fn what_a_thief_has_added_lately_goes_with_the_change_that_is_undone_and_w
     change(app, &access_token, THIEF).await.unwrap();
     let undoing = app.last_token_to(EMAIL).await;
     confirm(app, &app.last_token_to(THIEF).await).await.unwrap();
-    passkeys::add(app, &access_token, &mut later, "Thief's, too").await.unwrap();
+    passkeys::add(app, &access_token, &mut later, "Thief's, too")
+        .await
+        .unwrap();
     enrol_and_confirm(app, &access_token).await;
 
     undo(app, &undoing).await.unwrap();
@@ -252,6 +258,9 @@ async fn what_a_thief_has_added_lately_goes_with_the_change_that_is_undone_and_w
     let answer = passkeys::shown(app, &mut owners).await;
     passkeys::log_in(app, answer).await.unwrap();
     let apps = "SELECT count(*) FROM totp_factors";
-    let apps: i64 = sqlx::query_scalar(apps).fetch_one(&mut app.admin().await).await.unwrap();
+    let apps: i64 = sqlx::query_scalar(apps)
+        .fetch_one(&mut app.admin().await)
+        .await
+        .unwrap();
     assert_eq!(apps, 0);
 }

@@ -129,7 +129,10 @@ async fn an_invitation_ends_with_the_role_and_with_the_account_of_whoever_invite
     invite(&app, &admin, GUEST).await.unwrap();
     let token = app.last_token_to(GUEST).await;
 
-    for lost in ["UPDATE users SET role = 'USER'", "UPDATE users SET role = 'ADMIN', disabled_at = now()"] {
+    for lost in [
+        "UPDATE users SET role = 'USER'",
+        "UPDATE users SET role = 'ADMIN', disabled_at = now()",
+    ] {
         app.run_as_admin(lost).await;
         assert_eq!(reason(accept(&app, GUEST, &token).await), invalid(), "{lost}");
     }

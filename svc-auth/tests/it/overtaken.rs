@@ -50,7 +50,13 @@ async fn until_somebody_waits(app: &TestApp) {
     let mut admin = app.admin().await;
     let waiting = "SELECT count(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query(waiting).fetch_one(&mut admin).await.unwrap().get::<i64, _>(0) == 0 {
+    while sqlx::query(waiting)
+        .fetch_one(&mut admin)
+        .await
+        .unwrap()
+        .get::<i64, _>(0)
+        == 0
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -131,7 +137,11 @@ async fn a_log_in_waits_for_whoever_takes_its_factor_away_and_the_two_never_for_
         () = until_somebody_waits(&app) => {}
     }
     // Two that wait for each other would be seen by Postgres here, and one of them fail.
-    run(&mut other, "DELETE FROM recovery_codes; DELETE FROM login_challenges; COMMIT").await;
+    run(
+        &mut other,
+        "DELETE FROM recovery_codes; DELETE FROM login_challenges; COMMIT",
+    )
+    .await;
 
     assert_eq!(reason(log_in.await).1, "INVALID_CHALLENGE");
 }

@@ -13,8 +13,8 @@ use tonic::{Code, Request, Status, transport::Channel};
 
 use crate::{
     api_tokens::make,
-    audit::list,
     app::{EMAIL, PASSWORD, TestApp, reason, violations},
+    audit::list,
     authenticator::Authenticator,
     confirmations::confirm,
     oidc::Setup,

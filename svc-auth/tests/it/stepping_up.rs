@@ -269,7 +269,9 @@ async fn a_session_ends_nothing_it_has_begun_once_the_account_has_a_factor_that_
     let secret = enrol(app, &weak).await.unwrap().secret;
 
     let mut owners_device = Authenticator::new();
-    passkeys::add(app, &owners, &mut owners_device, "Owner's").await.unwrap();
+    passkeys::add(app, &owners, &mut owners_device, "Owner's")
+        .await
+        .unwrap();
 
     let answer = PasskeyAnswer {
         credential: Authenticator::new().create(&begun.options),

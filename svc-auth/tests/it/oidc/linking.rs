@@ -364,7 +364,9 @@ async fn the_owner_is_told_of_each_way_in_that_is_added() {
 
     setup.link(&ada, "company").await.unwrap();
     setup.link(&ada, "company").await.unwrap();
-    passkeys::add(app, &ada, &mut Authenticator::new(), "Phone").await.unwrap();
+    passkeys::add(app, &ada, &mut Authenticator::new(), "Phone")
+        .await
+        .unwrap();
     enrol_and_confirm(app, &ada).await;
 
     let mails = app.mails_to(EMAIL).await;
@@ -373,7 +375,10 @@ async fn the_owner_is_told_of_each_way_in_that_is_added() {
         .filter(|mail| mail.subject == "A way to log in was added to your account")
         .collect();
     assert_eq!(told.len(), 3, "linking again adds nothing");
-    for (mail, what) in told.iter().zip(["an account at another provider", "a passkey", "an app that makes codes"]) {
+    for (mail, what) in told
+        .iter()
+        .zip(["an account at another provider", "a passkey", "an app that makes codes"])
+    {
         assert!(mail.text.contains(&format!("{what} was added")), "{}", mail.text);
         assert!(mail.text.contains("/forgot-password"), "{}", mail.text);
     }
