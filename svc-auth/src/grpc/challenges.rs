@@ -42,27 +42,26 @@ impl ChallengeService for Auth {
     }
 }
 
-/// What a log-in that has shown one factor gets when the account has a second factor: the refusal, with a challenge. `noted` is what
-/// was used to show it, when that is a line of its own.
+/// What a log-in that has shown one factor gets when the account has a second factor: the refusal, with a challenge. `tried` is what
+/// the factor was shown for, `noted` what was used to show it, when that is a line of its own.
 pub(super) async fn issue(
     auth: &Auth,
     mut transaction: Transaction<'static, Postgres>,
     user_id: Uuid,
     shown: &Shown,
     noted: Option<Event>,
-    origin: &Origin,
-    now: OffsetDateTime,
+    tried: Event,
 ) -> Result<Error, Error> {
     let challenge = Challenge {
         id: id::generate(),
         user_id,
     };
 
-    if !store::insert_challenge(&mut transaction, challenge, shown, now).await? {
+    if !store::insert_challenge(&mut transaction, challenge, shown, tried.at).await? {
         return Ok(Error::InvalidCredentials);
     }
     let factors = store::second_factors(&mut transaction, user_id).await?;
-    let event = Event::new(Some(user_id), Action::LogInChallenged, Outcome::Succeeded, origin, now);
+    let event = tried.another(Action::LogInChallenged);
     for event in noted.into_iter().chain([event]) {
         store::append_event(&mut transaction, &auth.audit_key, event).await?;
     }

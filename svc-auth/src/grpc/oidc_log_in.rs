@@ -138,7 +138,8 @@ async fn open_session(
             password_version,
             methods: authentication.methods,
         };
-        return Err(challenges::issue(auth, transaction, user_id, &shown, Some(used), origin, now).await?);
+        let tried = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now);
+        return Err(challenges::issue(auth, transaction, user_id, &shown, Some(used), tried).await?);
     }
     let recognised = Recognised {
         user_id,

@@ -83,7 +83,8 @@ async fn open(
             password_version: login.password_version,
             methods: authentication.methods,
         };
-        return Err(challenges::issue(auth, transaction, user_id, &shown, None, origin, now).await?);
+        let tried = Event::new(Some(user_id), Action::LogIn, Outcome::Succeeded, origin, now);
+        return Err(challenges::issue(auth, transaction, user_id, &shown, None, tried).await?);
     }
     let recognised = opening::Recognised {
         user_id,

@@ -10,7 +10,12 @@ use super::{
     audit::note_alone,
     own_sessions::{event_of, hold_live},
 };
-use crate::{audit::Action, error::Error, origin::Origin, store};
+use crate::{
+    audit::{Action, Event},
+    error::Error,
+    origin::Origin,
+    store,
+};
 
 /// How long ago the user may have shown it for a sensitive change.
 const STEP_UP_LIFE: Duration = Duration::minutes(5);
@@ -43,7 +48,8 @@ pub(super) async fn begin_end(
     let mut transaction = postgres::begin(&auth.pool, caller.user_id).await?;
     hold_live(&mut transaction, caller, now).await?;
     let since = now - STEP_UP_LIFE - CEREMONY_LIFE;
-    require_since(auth, transaction, caller, action, origin, now, since).await
+    let refused = event_of(caller, action, origin, now).refused();
+    require_since(auth, transaction, caller, refused, since).await
 }
 
 /// For a transaction that has begun already.
@@ -55,17 +61,16 @@ pub(super) async fn require_recent(
     origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<Transaction<'static, Postgres>, Error> {
-    require_since(auth, transaction, caller, action, origin, now, now - STEP_UP_LIFE).await
+    let refused = event_of(caller, action, origin, now).refused();
+    require_since(auth, transaction, caller, refused, now - STEP_UP_LIFE).await
 }
 
-/// Somebody who has found an access token would try one of these first, so a refusal is noted, as a refused `action`.
+/// Somebody who has found an access token would try one of these first, so a refusal is noted.
 async fn require_since(
     auth: &Auth,
     mut transaction: Transaction<'static, Postgres>,
     caller: &UserCaller,
-    action: Action,
-    origin: &Origin,
-    now: OffsetDateTime,
+    refused: Event,
     since: OffsetDateTime,
 ) -> Result<Transaction<'static, Postgres>, Error> {
     let (user_id, session_id) = (caller.user_id, caller.session_id);
@@ -74,6 +79,6 @@ async fn require_since(
     }
     // Before the note, which takes a connection of its own.
     transaction.rollback().await?;
-    note_alone(auth, event_of(caller, action, origin, now).refused()).await?;
+    note_alone(auth, refused).await?;
     Err(Error::StepUpRequired)
 }

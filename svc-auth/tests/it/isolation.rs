@@ -104,7 +104,8 @@ async fn mails_are_seen_by_the_task_that_sends_them_and_by_no_users_transaction(
         .execute(&mut connection)
         .await
         .unwrap();
-    assert_eq!(count(&mut connection, mails).await, 2);
+    // Each was asked to confirm the address, and told of the passkey and of the app.
+    assert_eq!(count(&mut connection, mails).await, 6);
     assert_eq!(count(&mut connection, "SELECT count(*) FROM users").await, 0);
     sqlx::query("SELECT set_config('bookmesh.owner', $1, false)")
         .bind(&ada)
