@@ -41,13 +41,7 @@ pub(crate) fn test_isolation() -> anyhow::Result<()> {
     };
     run::run(&mut cargo(&["xtask", "sqlx"]))?;
     run::run(&mut cargo(&["build", "--workspace", "--bins"]))?;
-    run::run(&mut cargo(&[
-        "test",
-        "--package",
-        "system-tests",
-        "--test",
-        "isolation",
-    ]))
+    run::run(&mut cargo(&["test", "--workspace", "--test", "isolation"]))
 }
 
 /// What git knows of, as it is in the working tree. Times are kept, so that cargo compiles no more than has changed.
